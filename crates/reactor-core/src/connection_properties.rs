@@ -1,0 +1,124 @@
+//! Properties of the state machine of a connection. So far: reproductions of what was found by reading.
+
+use crate::connection::{Answer, Begun, Connection, Host, Rules, Status};
+use crate::handler::{CloseReason, FrameEnd};
+use crate::options::{Framing, Mode, Options, Order};
+use crate::ordering::Ending;
+
+/// Answers the first request later, and the others at once as `begun` says.
+struct FirstLater {
+    begun: Begun,
+    requests: u64,
+}
+
+impl Host for FirstLater {
+    fn frame_end(&mut self, _bytes: &[u8], _seen: usize) -> FrameEnd {
+        FrameEnd::Refused
+    }
+
+    fn request(&mut self, number: u64, _payload: &[u8], _output: &mut Vec<u8>) -> Begun {
+        self.requests += 1;
+        if number == 0 { Begun::Pending } else { self.begun }
+    }
+}
+
+fn parallel(max_in_flight: u32) -> Rules {
+    let mut options = Options::new();
+    options.set_order(Order::Parallel);
+    options.set_framing(Framing::Delimiter { delimiter: b"\n".to_vec(), strip: false }).expect("valid");
+    options.set_max_in_flight(max_in_flight).expect("valid");
+    Rules::new(options.check(Mode::Single).expect("valid"))
+}
+
+fn answer(first: u64, bytes: &[u8], ending: Ending) -> Answer {
+    Answer { first, count: 1, request_bytes: 2, bytes: bytes.to_vec(), ending }
+}
+
+#[test]
+fn replies_that_wait_for_their_turn_are_at_most_max_in_flight() {
+    let rules = parallel(4);
+    let mut host = FirstLater { begun: Begun::Answered(Ending::Continue), requests: 0 };
+    let mut conn = Connection::new(0);
+    for _ in 0..1_000 {
+        if conn.wants_read(&rules) {
+            conn.input(&rules, 0, b"a\n", &mut host);
+        }
+    }
+    assert!(host.requests <= 4, "{} requests were admitted while the first was not answered", host.requests);
+}
+
+#[test]
+fn a_second_answer_to_one_request_does_not_answer_another() {
+    let rules = parallel(4);
+    let mut host = FirstLater { begun: Begun::Pending, requests: 0 };
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\nb\n", &mut host);
+    // Request 1 is deferred and its promise dropped, as when its callback fails or panics after it has deferred.
+    conn.reply(&rules, 0, answer(1, b"", Ending::Failed));
+    conn.reply(&rules, 0, answer(1, b"", Ending::Failed));
+    assert_eq!(conn.status(), Status::Open, "request 0 is still to be answered");
+    conn.reply(&rules, 0, answer(0, b"first", Ending::Continue));
+    assert_eq!(conn.single_output(), Some(b"first".as_slice()));
+    conn.wrote(&rules, 0, 5);
+    assert_eq!(conn.status(), Status::Finished { linger: true });
+    assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
+}
+
+/// Answers each request later.
+struct Later;
+
+impl Host for Later {
+    fn frame_end(&mut self, _bytes: &[u8], _seen: usize) -> FrameEnd {
+        FrameEnd::Refused
+    }
+
+    fn request(&mut self, _number: u64, _payload: &[u8], _output: &mut Vec<u8>) -> Begun {
+        Begun::Pending
+    }
+}
+
+#[test]
+fn a_callback_that_fails_after_its_promise_was_kept_closes_the_connection_also_when_nothing_else_is_in_flight() {
+    let rules = parallel(4);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\n", &mut Later);
+    // Another thread keeps the promise at once; the callback that made it fails after that. The worker's run begins
+    // nothing any more, so a connection that went on would hand its requests to nobody.
+    conn.reply(&rules, 0, answer(0, b"kept", Ending::Continue));
+    conn.reply(&rules, 0, answer(0, b"", Ending::Failed));
+    assert_eq!(conn.single_output(), Some(b"kept".as_slice()));
+    conn.wrote(&rules, 0, 4);
+    assert_eq!(conn.status(), Status::Finished { linger: true });
+    assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
+}
+
+fn serial_with_timeouts(frame_ms: u32, idle_ms: u32) -> Rules {
+    let mut options = Options::new();
+    options.set_framing(Framing::Delimiter { delimiter: b"\n".to_vec(), strip: false }).expect("valid");
+    options.set_frame_timeout_ms(frame_ms).set_idle_timeout_ms(idle_ms);
+    Rules::new(options.check(Mode::Single).expect("valid"))
+}
+
+#[test]
+fn a_frame_that_begins_in_the_turn_that_ends_a_pause_has_its_own_time_only() {
+    let rules = serial_with_timeouts(1_000, 0);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\n", &mut Later);
+    conn.pause(&rules, 0, false);
+    assert!(conn.is_paused(), "SERIAL waits for the reply");
+    conn.reply(&rules, 500, answer(0, b"", Ending::Continue));
+    conn.input(&rules, 500, b"b", &mut Later);
+    conn.pause(&rules, 500, false);
+    assert_eq!(conn.deadline_ms(&rules), Some(1_500));
+}
+
+#[test]
+fn idleness_counts_from_the_last_activity_also_when_that_was_in_a_pause() {
+    let rules = serial_with_timeouts(0, 1_000);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\n", &mut Later);
+    conn.pause(&rules, 0, false);
+    conn.reply(&rules, 500, answer(0, b"", Ending::Continue));
+    conn.pause(&rules, 500, false);
+    assert_eq!(conn.deadline_ms(&rules), Some(1_500));
+}

@@ -1,0 +1,131 @@
+//! Owns the two ways to run a request: at once on the loop's thread, or by a worker. Knows nothing of sockets.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::call::{self, Outcome, Request};
+use crate::config::SAMPLED;
+use crate::conn_id::ConnId;
+use crate::connection::{Begun, Host};
+use crate::handler::{FrameEnd, Handler};
+use crate::run::{Batch, Run, Schedule};
+use crate::scene;
+use crate::shared::{LoopShared, Shared};
+
+/// Runs requests at once.
+pub(crate) struct Inline<'a, H: Handler> {
+    pub(crate) handler: &'a H,
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) reactor: &'a LoopShared,
+    pub(crate) conn: ConnId,
+    pub(crate) data: &'a H::Data,
+    /// When the loop woke up.
+    pub(crate) turn_began: Instant,
+}
+
+impl<H: Handler> Host for Inline<'_, H> {
+    fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
+        frame_end(self.handler, self.reactor, self.conn, self.data, bytes, seen)
+    }
+
+    fn request(&mut self, number: u64, payload: &[u8], output: &mut Vec<u8>) -> Begun {
+        let stats = &self.reactor.stats;
+        stats.in_flight.add(1);
+        stats.requests.add(1);
+        let request = Request { conn: self.conn, data: self.data, number, payload };
+        let start = output.len();
+        let sampled = stats.requests.get() % SAMPLED == 1;
+        let began = sampled.then(Instant::now);
+        let outcome = call::process(self.handler, self.shared, &self.reactor.progress, &request, output);
+        if let Some(began) = began {
+            stats.sample(began.saturating_duration_since(self.turn_began), began.elapsed());
+        }
+        let pushed = insert_pushes(self.reactor, self.conn, output, start);
+        let Outcome::Answered(ending) = outcome else { return Begun::Pending };
+        stats.in_flight.sub(1);
+        self.reactor.count_answers(1, ending, &self.shared.stop);
+        if pushed == 0 { Begun::Answered(ending) } else { Begun::AnsweredAfter(pushed, ending) }
+    }
+}
+
+/// Collects requests for the workers.
+pub(crate) struct Pooled<'a, H: Handler> {
+    pub(crate) handler: &'a H,
+    pub(crate) reactor: &'a LoopShared,
+    pub(crate) conn: ConnId,
+    pub(crate) data: &'a H::Data,
+    pub(crate) run: &'a Arc<Run<H::Data>>,
+    /// Whether requests have no boundaries, so that what waits may grow.
+    pub(crate) raw: bool,
+    /// When the loop woke up.
+    pub(crate) turn_began: Instant,
+    pub(crate) batch: &'a mut Batch,
+    pub(crate) spare: &'a mut Vec<u8>,
+    /// Runs to be queued at the end of the turn.
+    pub(crate) to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
+}
+
+impl<H: Handler> Pooled<'_, H> {
+    /// Hands over what was collected.
+    pub(crate) fn hand_over(&mut self) {
+        if !self.batch.is_empty() {
+            let schedule = self.run.push(self.turn_began, self.batch, self.spare);
+            queue(self.run, schedule, self.to_pool);
+        }
+    }
+}
+
+impl<H: Handler> Host for Pooled<'_, H> {
+    fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
+        frame_end(self.handler, self.reactor, self.conn, self.data, bytes, seen)
+    }
+
+    fn request(&mut self, _number: u64, payload: &[u8], _output: &mut Vec<u8>) -> Begun {
+        if self.raw {
+            let (joined, schedule) = self.run.push_raw(self.turn_began, payload, self.spare);
+            queue(self.run, schedule, self.to_pool);
+            if joined {
+                return Begun::Joined;
+            }
+        } else {
+            self.batch.push(payload);
+        }
+        self.reactor.stats.in_flight.add(1);
+        self.reactor.stats.requests.add(1);
+        Begun::Pending
+    }
+}
+
+/// What a callback pushed to its own connection leaves before its reply, which begins at `start`.
+fn insert_pushes(reactor: &LoopShared, conn: ConnId, output: &mut Vec<u8>, start: usize) -> usize {
+    let mut at = start;
+    for push in scene::take_pushes() {
+        output.splice(at..at, push.iter().copied());
+        at += push.len();
+    }
+    if at > start {
+        reactor.slots.with(conn, |known| known.mailed_bytes = known.mailed_bytes.saturating_sub(at - start));
+    }
+    at - start
+}
+
+/// Puts a run on the list for the workers as often as it asks.
+pub(crate) fn queue<D>(run: &Arc<Run<D>>, schedule: Schedule, to_pool: &mut Vec<Arc<Run<D>>>) {
+    match schedule {
+        Schedule::Enqueue(times) => to_pool.extend(std::iter::repeat_n(run, times).map(Arc::clone)),
+        Schedule::Nothing => {}
+    }
+}
+
+/// Asks the handler where a frame ends. A panic refuses the bytes.
+pub(crate) fn frame_end<H: Handler>(
+    handler: &H,
+    reactor: &LoopShared,
+    conn: ConnId,
+    data: &H::Data,
+    bytes: &[u8],
+    seen: usize,
+) -> FrameEnd {
+    let end = call::contained(conn, "frame", &reactor.progress, || handler.frame(data, bytes, seen));
+    end.unwrap_or(FrameEnd::Refused)
+}

@@ -1,0 +1,124 @@
+//! Owns what a loop does with its mail: connections to adopt, replies that are finished, pushes, closes. Each one that
+//! touches a connection gives it a turn, so that all mail of a turn leaves by one write.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::conn_id::ConnId;
+use crate::connection::Answer;
+use crate::event_loop::EventLoop;
+use crate::event_loop::host::queue;
+use crate::event_loop::table::Entry;
+use crate::handler::{CloseReason, Handler};
+use crate::ordering::Ending;
+use crate::push::Push;
+use crate::shared::Message;
+
+impl<H: Handler> EventLoop<H> {
+    pub(crate) fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Adopt(socket, peer) => self.open(socket, peer),
+            Message::Answer(conn, answer) => self.on_answer(conn, answer, false),
+            Message::Late(conn, answer) => self.on_answer(conn, answer, true),
+            Message::Push(conn, push) => self.on_push(conn, &push),
+            Message::Broadcast(push, except) => self.on_broadcast(&push, except),
+            Message::Close(conn) => self.on_close(conn),
+            Message::Abort(conn) => self.on_abort(conn),
+            Message::Stalled(conn) => {
+                if let Some(entry) = self.open_entry(conn) {
+                    entry.run_stalled = true;
+                    self.queue(conn.slot());
+                }
+            }
+            Message::Left(conn) => {
+                if self.table.find(conn).is_some() {
+                    self.forget(conn.slot());
+                }
+            }
+        }
+    }
+
+    /// The connection of this id, unless its socket is closed.
+    fn open_entry(&mut self, conn: ConnId) -> Option<&mut Entry<H::Data>> {
+        self.table.find(conn).filter(|entry| entry.socket.is_some())
+    }
+
+    /// `late`: it was deferred.
+    fn on_answer(&mut self, conn: ConnId, answer: Answer, late: bool) {
+        let now_ms = self.now_ms;
+        let rules = &self.shared.rules;
+        let reactor = &self.shared.loops[self.index];
+        let Some(entry) = self.table.find(conn).filter(|entry| entry.socket.is_some()) else { return };
+        let before = entry.conn.in_flight();
+        let (count, ending) = (answer.count, answer.ending);
+        if let Some(run) = entry.run.as_ref().filter(|_| late) {
+            run.add_due(answer.bytes.len());
+            if ending != Ending::Continue {
+                run.stop();
+            } else if rules.is_serial() {
+                queue(run, run.unblock(), &mut self.to_pool);
+            }
+        }
+        let recycled = entry.conn.reply(rules, now_ms, answer);
+        let answered = before - entry.conn.in_flight();
+        reactor.stats.in_flight.sub(answered.into());
+        if answered > 0 {
+            reactor.count_answers(count, ending, &self.shared.stop);
+        }
+        if let Some(buffer) = recycled {
+            self.recycle(buffer);
+        }
+        self.queue(conn.slot());
+    }
+
+    fn on_push(&mut self, conn: ConnId, push: &Arc<Push>) {
+        let now_ms = self.now_ms;
+        let shared = Arc::clone(&self.shared);
+        let slots = &shared.loops[self.index].slots;
+        slots.with(conn, |known| known.mailed_bytes = known.mailed_bytes.saturating_sub(push.len()));
+        let Some(entry) = self.open_entry(conn) else { return };
+        entry.push(&shared.rules, now_ms, push);
+        self.queue(conn.slot());
+    }
+
+    fn on_broadcast(&mut self, push: &Arc<Push>, except: ConnId) {
+        let now_ms = self.now_ms;
+        let shared = Arc::clone(&self.shared);
+        let limit_bytes = shared.rules.config.output_limit_bytes;
+        for slot in self.table.slots() {
+            let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else { continue };
+            if entry.id != except && entry.conn.unsent_bytes().saturating_add(push.len()) <= limit_bytes {
+                entry.push(&shared.rules, now_ms, push);
+                self.queue(slot);
+            }
+        }
+    }
+
+    fn on_close(&mut self, conn: ConnId) {
+        let now_ms = self.now_ms;
+        if let Some(entry) = self.open_entry(conn) {
+            entry.conn.close(CloseReason::Local, now_ms);
+            self.queue(conn.slot());
+        }
+    }
+
+    fn on_abort(&mut self, conn: ConnId) {
+        if let Some(entry) = self.open_entry(conn) {
+            // The peer gets a reset rather than what the system still holds (socket(7), SO_LINGER).
+            if let Some(socket) = &entry.socket {
+                let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+            }
+            entry.conn.cut(CloseReason::Local, 0);
+            self.queue(conn.slot());
+        }
+    }
+
+    /// The slot has a turn before the loop sleeps again.
+    pub(crate) fn queue(&mut self, slot: usize) {
+        if let Some(entry) = self.table.get(slot)
+            && !mem::replace(&mut entry.queued, true)
+        {
+            self.ready.push_back(slot);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Owns the turn of one connection: read, begin, write, as far as socket and state machine want, within a budget.
+
+use std::io::{self, IoSlice, Read};
+use std::mem;
+use std::sync::Arc;
+
+use mio::event::Event;
+use nix::libc::MSG_NOSIGNAL;
+use socket2::Socket;
+
+use crate::config::{
+    GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RUN_KEPT_MS, TURN_BUDGET_BYTES,
+};
+use crate::connection::{Connection, Rules, Status};
+use crate::event_loop::EventLoop;
+use crate::event_loop::host::{Inline, Pooled, queue};
+use crate::event_loop::table::Entry;
+use crate::handler::{CloseReason, Handler};
+use crate::run::Run;
+use crate::shared::{LoopShared, Shared};
+use crate::stats::LoopStats;
+use crate::timers::UNARMED;
+use crate::workers::worth_keeping;
+
+/// What of a connection's input to give to the state machine.
+enum Give {
+    /// So many bytes behind the headroom, and as many before its end that belong to them.
+    Read { partial: usize, len: usize },
+    /// What waits in the connection.
+    Waiting,
+}
+
+impl<H: Handler> EventLoop<H> {
+    pub(crate) fn on_event(&mut self, slot: usize, event: &Event) {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else {
+            return;
+        };
+        entry.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        entry.hung_up |= event.is_read_closed() || event.is_error();
+        if event.is_writable() {
+            entry.write_blocked = false;
+        }
+        if event.is_error() && !entry.conn.wants_read(&self.shared.rules) {
+            // Nobody will read it, so ask.
+            let error = entry.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
+            if let Some(error) = error {
+                entry.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
+            }
+        }
+        self.turn(slot);
+    }
+
+    /// Reads, begins and writes as far as the connection wants and its budget goes.
+    pub(crate) fn turn(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else {
+            return;
+        };
+        entry.conn.lend_output(&mut self.output);
+        let mut budget = TURN_BUDGET_BYTES;
+        loop {
+            let rules = &self.shared.rules;
+            let Some(entry) = self.table.get(slot) else { return };
+            let reads = entry.readable && budget > 0 && entry.conn.wants_read(rules);
+            if reads && self.may_read(slot) {
+                budget = budget.saturating_sub(self.read(slot));
+                continue;
+            }
+            let rules = &self.shared.rules;
+            let Some(entry) = self.table.get(slot) else { return };
+            if budget > 0 && entry.conn.wants_advance(rules) {
+                budget = budget.saturating_sub(1024);
+                self.give(slot, Give::Waiting);
+            } else if !entry.write_blocked && entry.conn.wants_write() && !self.shared.stop.is_over() {
+                entry.write(rules, self.now_ms, &self.shared.loops[self.index].stats);
+            } else {
+                break;
+            }
+        }
+        self.settle(slot);
+    }
+
+    /// One read, and what follows from it. Says how many bytes it had.
+    fn read(&mut self, slot: usize) -> usize {
+        let Some(entry) = self.table.get(slot) else { return 0 };
+        let Some(socket) = &entry.socket else { return 0 };
+        let (headroom, room) = self.read_buffer.split_at_mut(READ_HEADROOM_BYTES);
+        let partial = entry.conn.lend_partial(headroom);
+        let mut reader: &Socket = socket;
+        match reader.read(room) {
+            Ok(0) => {
+                entry.conn.keep_partial(&headroom[..partial]);
+                entry.readable = false;
+                entry.conn.end_of_input();
+                0
+            }
+            Ok(len) => {
+                // A short read has emptied the socket; the next event tells of more. Only a FIN or an error that came
+                // with the data has no event of its own.
+                entry.readable = len == room.len() || entry.hung_up;
+                self.shared.loops[self.index].stats.bytes_in.add(len as u64);
+                headroom.copy_within(..partial, READ_HEADROOM_BYTES - partial);
+                self.give(slot, Give::Read { partial, len });
+                len
+            }
+            Err(error) => {
+                entry.conn.keep_partial(&headroom[..partial]);
+                match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => {
+                        entry.readable = false;
+                        entry.hung_up = false;
+                    }
+                    _ => {
+                        entry.readable = false;
+                        entry.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
+                    }
+                }
+                0
+            }
+        }
+    }
+
+    /// Lets the connection begin what it has been given.
+    fn give(&mut self, slot: usize, give: Give) {
+        let pooled = self.pool.is_some() && self.attach_run(slot);
+        let Some(entry) = self.table.get(slot) else { return };
+        let rules = &self.shared.rules;
+        let reactor = &self.shared.loops[self.index];
+        let Entry { conn, id, data, run, .. } = entry;
+        if let Some(run) = run.as_ref().filter(|_| pooled) {
+            let mut spare = self.spare_replies.pop().unwrap_or_default();
+            let mut host = Pooled {
+                handler: &*self.handler,
+                reactor,
+                conn: *id,
+                data,
+                run,
+                raw: rules.framer.is_raw(),
+                batch: &mut self.batch,
+                spare: &mut spare,
+                to_pool: &mut self.to_pool,
+                turn_began: self.turn_began,
+            };
+            give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
+            host.hand_over();
+            if spare.capacity() > 0 {
+                self.spare_replies.push(spare);
+            }
+        } else {
+            let mut host = Inline {
+                handler: &*self.handler,
+                shared: &self.shared,
+                reactor,
+                conn: *id,
+                data,
+                turn_began: self.turn_began,
+            };
+            give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
+        }
+    }
+
+    /// Sees to it that the connection has a run; whether it has.
+    fn attach_run(&mut self, slot: usize) -> bool {
+        let config = &self.shared.rules.config;
+        let Some(entry) = self.table.get(slot) else { return false };
+        if entry.run.is_none() {
+            let run = self.spare_runs.pop().unwrap_or_else(|| {
+                let serial = config.order == crate::options::Order::Serial;
+                let raw_max_bytes = self.shared.rules.framer.is_raw().then_some(config.max_frame_bytes);
+                Arc::new(Run::new(serial, raw_max_bytes, config.output_high_bytes))
+            });
+            run.assign(entry.id, entry.data.clone(), entry.conn.next_request(), entry.conn.due_bytes());
+            entry.run = Some(run);
+            entry.run_stalled = false;
+            entry.run_checked_ms = self.now_ms + RUN_KEPT_MS;
+        }
+        true
+    }
+
+    /// Gives back the run of a connection that has had no requests for a while.
+    pub(crate) fn detach_run(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot) else { return };
+        if entry.run_checked_ms > self.now_ms {
+            return;
+        }
+        entry.run_checked_ms = self.now_ms + RUN_KEPT_MS;
+        let quiet = entry.conn.in_flight() == 0;
+        if let Some(run) = entry.run.take_if(|run| quiet && Arc::get_mut(run).is_some()) {
+            entry.run_checked_ms = UNARMED;
+            self.recycle_run(run);
+        }
+    }
+
+    pub(crate) fn recycle_run(&mut self, run: Arc<Run<H::Data>>) {
+        if self.spare_runs.len() < RECYCLED_BUFFERS && !run.is_larger_than(crate::config::RECYCLED_BYTES) {
+            self.spare_runs.push(run);
+        }
+    }
+
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare_replies.len() < RECYCLED_BUFFERS && worth_keeping(&buffer) {
+            buffer.clear();
+            self.spare_replies.push(buffer);
+        }
+    }
+
+    /// After a turn: what is left to do, now or later.
+    fn settle(&mut self, slot: usize) {
+        let shared = &*self.shared;
+        let Some(entry) = self.table.get(slot) else { return };
+        entry.conn.take_back_output(&mut self.output);
+        if self.output.capacity() == 0 {
+            // It went out as a part of the output.
+            self.output.reserve(READ_BUFFER_BYTES);
+        }
+        if entry.run_stalled
+            && !entry.conn.is_held()
+            && let Some(run) = &entry.run
+        {
+            entry.run_stalled = false;
+            queue(run, run.resume(), &mut self.to_pool);
+        }
+        entry.tell(self.now_ms, shared, &shared.loops[self.index]);
+        match entry.conn.status() {
+            Status::Open => {
+                let more = entry.readable && !entry.waits_for_memory && entry.conn.wants_read(&shared.rules);
+                if more || entry.conn.wants_advance(&shared.rules) {
+                    self.queue(slot);
+                }
+                self.arm(slot);
+            }
+            Status::Finished { linger } => self.finish(slot, linger),
+            Status::Cut => self.end(slot),
+        }
+    }
+
+    pub(crate) fn arm(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot) else { return };
+        let deadline_ms = entry.conn.deadline_ms(&self.shared.rules).unwrap_or(UNARMED).min(entry.run_checked_ms);
+        self.timers.arm(slot, deadline_ms, &mut entry.armed_ms);
+    }
+}
+
+impl<D: Clone> Entry<D> {
+    /// Tells others what has changed: the memory it holds, its unsent output, whether its reading stands still.
+    fn tell(&mut self, now_ms: u64, shared: &Shared, reactor: &LoopShared) {
+        let was_paused = self.conn.is_paused();
+        self.conn.pause(&shared.rules, now_ms, self.waits_for_memory);
+        if self.conn.is_paused() && !was_paused {
+            reactor.stats.reads_paused.add(1);
+        }
+        let memory_bytes = self.conn.memory_bytes();
+        if memory_bytes != self.told_memory_bytes {
+            let before = mem::replace(&mut self.told_memory_bytes, memory_bytes);
+            shared.change_memory(before, memory_bytes);
+            reactor.stats.memory.add((memory_bytes as u64).wrapping_sub(before as u64));
+        }
+        let unsent_bytes = self.conn.unsent_bytes();
+        if unsent_bytes != self.told_unsent_bytes {
+            self.told_unsent_bytes = unsent_bytes;
+            reactor.slots.with(self.id, |known| known.unsent_bytes = unsent_bytes);
+        }
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn write(&mut self, rules: &Rules, now_ms: u64, stats: &LoopStats) {
+        let Some(socket) = &self.socket else { return };
+        let (asked, sent) = if let Some(bytes) = self.conn.single_output() {
+            (bytes.len(), socket.send_with_flags(bytes, MSG_NOSIGNAL))
+        } else {
+            let mut slices = [IoSlice::new(&[]); GATHERED_SLICES];
+            let filled = self.conn.output(&mut slices);
+            let slices = &slices[..filled];
+            (slices.iter().map(|slice| slice.len()).sum(), socket.send_vectored_with_flags(slices, MSG_NOSIGNAL))
+        };
+        match sent {
+            Ok(sent) => {
+                self.write_blocked = sent < asked;
+                self.conn.wrote(rules, now_ms, sent);
+                stats.bytes_out.add(sent as u64);
+                if let Some(run) = &self.run {
+                    run.sent(sent);
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => self.write_blocked = true,
+                _ => {
+                    self.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
+                }
+            },
+        }
+    }
+}
+
+fn give_to(
+    conn: &mut Connection,
+    rules: &Rules,
+    now_ms: u64,
+    buffer: &[u8],
+    give: Give,
+    host: &mut impl crate::connection::Host,
+) {
+    match give {
+        Give::Read { partial, len } => {
+            let from = READ_HEADROOM_BYTES - partial;
+            conn.input(rules, now_ms, &buffer[from..READ_HEADROOM_BYTES + len], host);
+        }
+        Give::Waiting => conn.advance(rules, host),
+    }
+}
