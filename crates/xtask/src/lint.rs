@@ -1,0 +1,81 @@
+//! `cargo xtask lint`: the static checks. Runs no test and starts no server.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build;
+use crate::header;
+use crate::process;
+use crate::prototypes::{differences, prototypes};
+use crate::steps::Steps;
+use crate::tools;
+use crate::workspace::Workspace;
+
+const HEADER: &str = "include/reactor.h";
+
+/// How strict to be.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Everything that the agreed header declares must be declared by ours
+    #[arg(long)]
+    whole: bool,
+}
+
+/// Runs all of them, whatever the earlier ones found.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    let mut steps = Steps::new("xtask lint", "checks");
+    steps.step("format", "cargo fmt --all", || process::run(&mut tools::cargo(workspace, ["fmt", "--all", "--check"])));
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    steps.command("clippy", Ok(tools::cargo(workspace, clippy)));
+    let mut doc = tools::cargo(workspace, ["doc", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    steps.command("rustdoc", Ok(doc));
+
+    steps.step("header is that of the sources", "cargo xtask header", || {
+        build::library(workspace)?;
+        header::check(&workspace.root, &workspace.library())
+    });
+    steps.command("header as C99", with_header(tools::cc(workspace), ["-std=c99", "-xc"]));
+    steps.command("header as C11", with_header(tools::cc(workspace), ["-std=c11", "-xc"]));
+    steps.command("header as C++17", with_header(tools::cxx(workspace), ["-std=c++17", "-xc++"]));
+    let mend = "the declaration in crates/reactor-capi, then cargo xtask header";
+    steps.step("header is as agreed", mend, || header_is_as_agreed(&workspace.root, args.whole));
+
+    for module in workspace.modules()? {
+        let module = module.strip_prefix(&workspace.root).unwrap_or(&module);
+        let node = tools::node(workspace).map(|mut node| {
+            node.arg("--check").arg(module);
+            node
+        });
+        steps.command(&format!("syntax of {}", module.display()), node);
+    }
+    steps.finish()
+}
+
+/// Compiles the header alone, twice over, as the language that `dialect` says.
+fn with_header(compiler: Result<Command>, dialect: [&str; 2]) -> Result<Command> {
+    let mut command = compiler?;
+    command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]).args(dialect);
+    command.args(["-include", HEADER, "-include", HEADER, "/dev/null"]);
+    Ok(command)
+}
+
+/// The agreed header is not part of a checkout: where it is not at hand, there is nothing to compare with.
+fn header_is_as_agreed(root: &Path, whole: bool) -> Result<()> {
+    let named = env::var_os("REACTOR_AGREED_HEADER");
+    let path = root.join(named.as_deref().unwrap_or("../shared/api/reactor.h".as_ref()));
+    if named.is_none() && !path.exists() {
+        println!("the agreed header is not at hand: nothing to compare with");
+        return Ok(());
+    }
+    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+    let found = differences(&prototypes(&read(&root.join(HEADER))?), &prototypes(&read(&path)?), whole);
+    if !found.is_empty() {
+        bail!("{}", found.join("\n    "));
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The command line of `cargo xtask`: which automations there are. Knows nothing of how any of them works.
+
+mod build;
+mod cluster;
+mod demo;
+mod header;
+mod lint;
+mod process;
+mod prototypes;
+mod serve;
+mod steps;
+mod table;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use workspace::Workspace;
+
+/// Every automation of libreactor.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Build the release library and the C examples
+    Build,
+    /// Run the cluster client against the C echo server in each mode, and show the figures in a table
+    Demo(demo::Args),
+    /// Build, then run one C example in the foreground
+    Serve(serve::Args),
+    /// Write include/reactor.h and include/reactor.symbols anew
+    Header,
+    /// Run the static checks
+    Lint(lint::Args),
+    /// Build everything, then run every suite
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let workspace = Workspace::find();
+    let done = match task {
+        Task::Build => build::everything(&workspace),
+        Task::Demo(args) => demo::run(&workspace, &args),
+        Task::Serve(args) => serve::run(&workspace, &args),
+        Task::Header => header::write(&workspace.root),
+        Task::Lint(args) => lint::run(&workspace, &args),
+        Task::Test(args) => test::run(&workspace, &args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes in one line and no backtrace: it is the tools that failed, not this program.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
