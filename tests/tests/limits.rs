@@ -1,0 +1,93 @@
+//! What happens at the limits: of descriptors, of connections, and of what on_open takes.
+
+use std::io::{Read, Write};
+
+use reactor_tests::{Mode, Server, assert_same_bytes, descriptors, in_each_mode, sockets, wait_until};
+
+in_each_mode!(
+    a_client_that_waits_for_a_descriptor_is_served_when_one_is_freed,
+    connections_past_the_maximum_are_dropped_and_the_others_served,
+    a_connection_that_on_open_refuses_is_dropped_and_never_closed,
+);
+
+fn a_client_that_waits_for_a_descriptor_is_served_when_one_is_freed(mode: Mode) {
+    const LIMIT: usize = 64;
+    const CLIENTS: usize = 80;
+    let mut server = Server::program(
+        "probe_echo",
+        &[mode.args(), &["--nofile", &LIMIT.to_string(), "--max-connections", "10000"]].concat(),
+    );
+    let own = sockets(server.pid());
+    // The kernel completes all of them; more than the server has descriptors for.
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    let message = |index| format!("ping of client {index}").into_bytes();
+    for (index, client) in clients.iter_mut().enumerate() {
+        client.send(&message(index));
+    }
+    wait_until("the descriptors to run out", || descriptors(server.pid()) >= LIMIT);
+    let taken = sockets(server.pid()) - own;
+    assert!(taken < CLIENTS && taken > CLIENTS / 2, "{taken} of {CLIENTS} were taken with {LIMIT} descriptors");
+
+    // They are taken in the order in which they came.
+    for (index, client) in clients[..taken].iter_mut().enumerate() {
+        assert_same_bytes(&client.receive(message(index).len()), &message(index));
+    }
+    for client in &clients[taken..] {
+        client.expect_nothing_yet();
+    }
+    // Each one that goes makes room for one that waits, though no new client comes.
+    let mut waiting = clients.split_off(taken);
+    for (index, client) in waiting.iter_mut().enumerate() {
+        drop(clients.remove(0));
+        assert_same_bytes(&client.receive(message(taken + index).len()), &message(taken + index));
+    }
+    let closes = server.expect_lines(CLIENTS - taken, "close ");
+    assert!(closes.iter().all(|line| line.ends_with("reason=PEER os_error=0")), "{closes:#?}");
+    clients.append(&mut waiting);
+    let stopped = server.stop_with(clients);
+    stopped.report.assert_nothing_lost();
+    assert_eq!(stopped.report.drained, taken as u64, "as many stand as there were descriptors");
+}
+
+fn connections_past_the_maximum_are_dropped_and_the_others_served(mode: Mode) {
+    let mut server = Server::program("probe_echo", &[mode.args(), &["--max-connections", "8"]].concat());
+    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.ask(b"ping", b"ping");
+    }
+    for _ in 0..20 {
+        server.connect().expect_dropped();
+    }
+    for client in &mut clients {
+        client.ask(b"pong", b"pong");
+    }
+    // One that goes makes room for another.
+    drop(clients.pop());
+    server.expect_line("close ");
+    wait_until("a place to be free", || {
+        let client = server.connect();
+        let mut reply = [0; 4];
+        // Either fails where the server dropped it.
+        client.stream().write_all(b"ping").is_ok() && client.stream().read(&mut reply).is_ok_and(|count| count > 0)
+    });
+    let stopped = server.stop_with(clients);
+    stopped.report.assert_nothing_lost();
+    assert_eq!(stopped.count("open "), 9, "on_open sees none that is past the maximum: {:#?}", stopped.lines);
+    assert_eq!(stopped.count("close "), 9, "{:#?}", stopped.lines);
+}
+
+fn a_connection_that_on_open_refuses_is_dropped_and_never_closed(mode: Mode) {
+    let server = Server::program("commands", &[mode.args(), &["--variant", "refuse"]].concat());
+    let mut taken = Vec::new();
+    for _ in 0..10 {
+        let mut client = server.connect();
+        client.ask(b"write 3\n", b"abc");
+        taken.push(client);
+        server.connect().expect_dropped();
+    }
+    let stopped = server.stop_with(taken);
+    stopped.report.assert_nothing_lost();
+    assert_eq!(stopped.report.drained, 10);
+    assert_eq!(stopped.count("refused"), 10);
+    assert_eq!(stopped.count("totals opens=10 closes=10"), 1, "{:#?}", stopped.lines);
+}
