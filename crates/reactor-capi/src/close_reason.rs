@@ -9,7 +9,7 @@ use reactor_core::CloseReason;
 pub enum reactor_close_reason {
     /// The peer finished, everything was answered.
     REACTOR_CLOSE_PEER = 0,
-    /// reactor_close, reactor_abort, or the process callback closed it.
+    /// This program closed it: reactor_close, reactor_abort, or a reply that closes.
     REACTOR_CLOSE_LOCAL = 1,
     /// The reactor stopped.
     REACTOR_CLOSE_SHUTDOWN = 2,

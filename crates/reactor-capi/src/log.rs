@@ -138,7 +138,11 @@ pub extern "C" fn reactor_set_log(log: reactor_log_fn, user_data: *mut c_void, m
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::ffi::c_char;
+
     use super::*;
+    use crate::ffi::pointer;
 
     #[test]
     fn levels_have_the_numbers_of_the_header() {
@@ -148,5 +152,32 @@ mod tests {
         for number in [0, 6, u32::MAX] {
             assert_eq!(level_of(number).expect_err("out of range").kind(), ErrorKind::InvalidArgument);
         }
+    }
+
+    thread_local! {
+        static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Other tests log from other threads meanwhile.
+    extern "C-unwind" fn hear(_user_data: *mut c_void, level: u32, target: *const c_char, message: *const c_char) {
+        let text = |from, name| pointer::text(from, name).expect("never NULL").to_string_lossy().into_owned();
+        let inside = reactor_set_log(None, std::ptr::null_mut(), 0);
+        HEARD.with_borrow_mut(|heard| {
+            heard.push(format!("{level} {} {} {inside:?}", text(target, "target"), text(message, "message")));
+        });
+    }
+
+    #[test]
+    fn messages_come_up_to_the_level_and_until_the_callback_is_taken_away() {
+        let to = |log, level| reactor_set_log(log, std::ptr::null_mut(), level);
+        assert_eq!(to(Some(hear), 3), reactor_status::REACTOR_STATUS_OK);
+        assert_eq!(to(Some(hear), 9), reactor_status::REACTOR_STATUS_INVALID_ARGUMENT);
+        log::info!(target: "t", "one\0two");
+        log::debug!("below");
+        assert_eq!(to(None, 0), reactor_status::REACTOR_STATUS_OK);
+        assert_eq!(log::max_level(), LevelFilter::Off);
+        log::error!("to nobody");
+        let heard = HEARD.take();
+        assert_eq!(heard, ["3 t one\u{fffd}two REACTOR_STATUS_WOULD_DEADLOCK"]);
     }
 }

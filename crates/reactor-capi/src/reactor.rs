@@ -132,8 +132,8 @@ pub extern "C" fn reactor_start(addr: *const c_char, mode: u32, process: reactor
 /// Returns: as reactor_start, and further:
 /// - REACTOR_STATUS_INVALID_ARGUMENT: an option contradicts the mode (reactors but for MULTI, workers in SINGLE, 0
 ///   workers in POOLED) or another option (UNORDERED with raw framing; max_frame_bytes below the framing's smallest
-///   frame; memory_limit_bytes below max_frame_bytes for each reactor); the options carry a user_data_free, and a reactor
-///   was started with them before.
+///   frame; memory_limit_bytes below max_frame_bytes for each reactor); the options carry a user_data_free, and a
+///   reactor was started with them before.
 ///
 /// Ownership: as in reactor_start. The options stay the caller's, and are copied: they may be freed or changed right
 /// after. The user_data of options with a user_data_free is the reactor's from here on; where start fails, still the

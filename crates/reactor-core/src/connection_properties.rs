@@ -1,5 +1,6 @@
 //! Properties of the state machine of a connection. So far: reproductions of what was found by reading.
 
+use crate::config::LINGER_MS;
 use crate::connection::{Answer, Begun, Connection, Host, Rules, Status};
 use crate::handler::{CloseReason, FrameEnd};
 use crate::options::{Framing, Mode, Options, Order};
@@ -121,4 +122,68 @@ fn idleness_counts_from_the_last_activity_also_when_that_was_in_a_pause() {
     conn.reply(&rules, 500, answer(0, b"", Ending::Continue));
     conn.pause(&rules, 500, false);
     assert_eq!(conn.deadline_ms(&rules), Some(1_500));
+}
+
+fn pooled(order: Order) -> Rules {
+    let mut options = Options::new();
+    options.set_order(order).set_workers(2).expect("valid");
+    options.set_framing(Framing::Delimiter { delimiter: b"\n".to_vec(), strip: false }).expect("valid");
+    Rules::new(options.check(Mode::Pooled).expect("valid"))
+}
+
+/// Two requests are in flight; the first of them closes the connection, which now lingers, since 0 ms.
+fn lingering(rules: &Rules) -> Connection {
+    let mut conn = Connection::new(0);
+    conn.input(rules, 0, b"a\nb\n", &mut Later);
+    conn.reply(rules, 0, answer(0, b"", Ending::Close));
+    assert_eq!(conn.status(), Status::Finished { linger: true });
+    conn.linger(0);
+    assert_eq!(conn.deadline_ms(rules), Some(LINGER_MS));
+    conn
+}
+
+#[test]
+fn a_peer_that_drips_bytes_does_not_prolong_the_lingering() {
+    let rules = pooled(Order::Parallel);
+    let mut conn = lingering(&rules);
+    conn.input(&rules, LINGER_MS - 1, b"x", &mut Later);
+    assert_eq!(conn.deadline_ms(&rules), Some(LINGER_MS));
+    conn.tick(&rules, LINGER_MS);
+    assert_eq!(conn.status(), Status::Cut);
+}
+
+#[test]
+fn a_reply_that_comes_too_late_does_not_prolong_the_lingering() {
+    let rules = pooled(Order::Parallel);
+    let mut conn = lingering(&rules);
+    conn.reply(&rules, LINGER_MS - 1, answer(1, b"late", Ending::Continue));
+    assert_eq!(conn.deadline_ms(&rules), Some(LINGER_MS));
+    assert!(!conn.wants_write());
+}
+
+#[test]
+fn a_callback_that_fails_after_its_promise_was_kept_closes_the_connection_in_unordered_too() {
+    let rules = pooled(Order::Unordered);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\n", &mut Later);
+    conn.reply(&rules, 0, answer(0, b"kept", Ending::Continue));
+    conn.reply(&rules, 0, answer(0, b"", Ending::Failed));
+    assert_eq!(conn.single_output(), Some(b"kept".as_slice()));
+    assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
+}
+
+#[test]
+fn a_worker_answers_several_requests_of_which_a_promise_has_answered_the_last() {
+    let rules = pooled(Order::Serial);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\nb\n", &mut Later);
+    // The worker answers request 0, does not post it yet, and begins request 1. That one defers, another thread keeps the
+    // promise at once, and then the callback fails: it joins the answer that was not posted.
+    conn.reply(&rules, 0, answer(1, b"kept", Ending::Continue));
+    let both = Answer { first: 0, count: 2, request_bytes: 4, bytes: b"first".to_vec(), ending: Ending::Failed };
+    conn.reply(&rules, 0, both);
+    assert_eq!(conn.single_output(), Some(b"first".as_slice()));
+    assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
+    conn.wrote(&rules, 0, 5);
+    assert_eq!(conn.status(), Status::Finished { linger: true });
 }

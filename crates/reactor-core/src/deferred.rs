@@ -88,6 +88,27 @@ impl Deferred {
         self.answer(bytes, Ending::Close)
     }
 
+    /// Sends what was written before, or nothing where nothing was: the request has no reply.
+    ///
+    /// # Errors
+    /// `Gone`, harmlessly, where the connection has ended.
+    pub fn skip(mut self) -> Result<(), Error> {
+        let ending = if self.closes { Ending::Close } else { Ending::Continue };
+        self.skip_with(ending)
+    }
+
+    /// As [`skip`](Deferred::skip); the connection is closed in the reply's place.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn skip_and_close(mut self) -> Result<(), Error> {
+        self.skip_with(Ending::Close)
+    }
+
+    fn skip_with(&mut self, ending: Ending) -> Result<(), Error> {
+        if self.begun.is_empty() { self.post(Vec::new(), ending) } else { self.answer(&[], ending) }
+    }
+
     /// Discards the reply, and closes the connection with
     /// [`CloseReason::CallbackFailed`](crate::CloseReason::CallbackFailed) once the replies before it are out.
     ///
@@ -98,14 +119,6 @@ impl Deferred {
     }
 
     fn answer(&mut self, bytes: &[u8], ending: Ending) -> Result<(), Error> {
-        self.open = false;
-        let conn = self.conn;
-        if !self.shared.is_open(conn) {
-            return Err(Error::new(
-                ErrorKind::Gone,
-                format!("answering request {} of connection {conn}: it has ended", self.number),
-            ));
-        }
         let begun = mem::take(&mut self.begun);
         let limit = self.shared.rules.message_limit_bytes;
         let too_long = ending != Ending::Failed && begun.len().saturating_add(bytes.len()) > limit;
@@ -114,14 +127,25 @@ impl Deferred {
             Ending::Continue | Ending::Close => (frame(&self.shared.rules.framer, &[&begun, bytes]), ending),
             Ending::Failed | Ending::TooLarge => (Vec::new(), ending),
         };
-        let answer = Answer { first: self.number, count: 1, request_bytes: self.request_bytes, bytes: reply, ending };
-        self.shared.post(conn, Message::Late(conn, answer));
+        self.post(reply, ending)?;
         if too_long {
             return Err(Error::new(
                 ErrorKind::OverLimit,
                 format!("a reply of {} bytes would pass the limit, {limit}", begun.len().saturating_add(bytes.len())),
             ));
         }
+        Ok(())
+    }
+
+    fn post(&mut self, bytes: Vec<u8>, ending: Ending) -> Result<(), Error> {
+        self.open = false;
+        let conn = self.conn;
+        if !self.shared.is_open(conn) {
+            let story = format!("answering request {} of connection {conn}: it has ended", self.number);
+            return Err(Error::new(ErrorKind::Gone, story));
+        }
+        let answer = Answer { first: self.number, count: 1, request_bytes: self.request_bytes, bytes, ending };
+        self.shared.post(conn, Message::Late(conn, answer));
         Ok(())
     }
 }

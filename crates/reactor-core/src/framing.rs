@@ -92,7 +92,7 @@ impl Framer {
             },
         };
         match end {
-            Ok(end) | Err(end) if end > self.max_frame_bytes => Next::TooLarge,
+            Ok(end) | Err(end) if end > self.max_frame_bytes || end == usize::MAX => Next::TooLarge,
             Ok(end) if end <= bytes.len() => {
                 *scan = Scan::default();
                 Next::Frame(end)

@@ -68,7 +68,9 @@ impl Window {
         self.due += count;
         if let Some(held) = &mut self.held {
             for _ in 0..count.min(held.len() as u64) {
-                held.pop_front();
+                if let Some(Some((bytes, _))) = held.pop_front() {
+                    self.held_bytes -= bytes.len();
+                }
             }
         }
     }

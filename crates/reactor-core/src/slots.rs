@@ -69,7 +69,8 @@ impl Slots {
     /// Looks at a connection, and changes what is known of it; `None` where it has ended.
     pub(crate) fn with<T>(&self, conn: ConnId, look: impl FnOnce(&mut Known) -> T) -> Option<T> {
         let mut known = self.slot(conn)?;
-        (conn != ConnId::NONE && known.generation == conn.generation()).then(|| look(&mut known))
+        // No connection has generation 0; a slot that is empty has it.
+        (conn.generation() != 0 && known.generation == conn.generation()).then(|| look(&mut known))
     }
 
     pub(crate) fn is_open(&self, conn: ConnId) -> bool {
@@ -103,5 +104,7 @@ mod tests {
         slots.enter(second, None);
         assert!(!slots.is_open(first) && slots.is_open(second));
         assert!(!slots.is_open(ConnId::from_u64(u64::MAX)));
+        slots.leave(second);
+        assert!(!slots.is_open(ConnId::from_u64(70)), "an empty slot is no connection");
     }
 }

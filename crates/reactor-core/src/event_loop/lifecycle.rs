@@ -123,6 +123,7 @@ impl<H: Handler> EventLoop<H> {
             | CloseReason::OutputLimit
             | CloseReason::CallbackFailed => {}
         }
+        reactor.stats.open.sub(1);
         reactor.stats.in_flight.sub(u64::from(entry.conn.in_flight()));
         if draining && !reactor.is_cut() {
             reactor.stats.drain.connections_drained.add(1);
@@ -150,7 +151,6 @@ impl<H: Handler> EventLoop<H> {
         let (reason, os_error) = conn.reason();
         log::debug!("connection {id} closed: {reason:?}, errno {os_error}");
         call::contained(id, "close", &reactor.progress, || self.handler.close(id, reason, os_error, data));
-        reactor.stats.open.sub(1);
         reactor.open.fetch_sub(1, Ordering::Relaxed);
     }
 
