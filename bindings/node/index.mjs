@@ -1,0 +1,4 @@
+import reactor from './index.js';
+
+export const { start, version } = reactor;
+export default reactor;

@@ -1,0 +1,29 @@
+'use strict';
+// Owns how an error of the engine becomes one of Node's.
+
+const { getSystemErrorName } = require('node:util');
+
+const CODES = { ADDRESS_IN_USE: 'EADDRINUSE', ADDRESS_UNAVAILABLE: 'EADDRNOTAVAIL', PERMISSION_DENIED: 'EACCES' };
+
+/** The Error for a failed start at `address`. */
+function startError(error, address) {
+  const [kind, errno] = String(error.code).split(':');
+  if (!/^[A-Z_]+$/.test(kind) || errno === undefined) return error;
+  const number = Number(errno);
+  const code = kind in CODES ? (number > 0 ? getSystemErrorName(-number) : CODES[kind]) : `ERR_REACTOR_${kind}`;
+  const result = new Error(kind in CODES ? `listen ${code}: ${error.message}` : error.message);
+  result.code = code;
+  if (number > 0) result.errno = -number;
+  if (kind in CODES) {
+    result.syscall = 'listen';
+    const at = /^(?:unix:(?<path>.*)|\[(?<v6>.*)\]:(?<port6>\d+)|(?<host>.*):(?<port>\d+))$/.exec(address)?.groups;
+    if (at?.path !== undefined) result.address = at.path;
+    else if (at !== undefined) {
+      result.address = at.v6 ?? at.host;
+      result.port = Number(at.port6 ?? at.port);
+    }
+  }
+  return result;
+}
+
+module.exports = { startError };

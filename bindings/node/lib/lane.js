@@ -1,0 +1,245 @@
+'use strict';
+// Owns a lane's JavaScript side: takes requests in packed batches, runs the handler, returns replies in packed batches.
+// Knows nothing of threads. The layout of the batches is that of src/packing.rs: little-endian 32-bit words, as on every
+// platform that Node runs on.
+
+const { Connection } = require('./connection.js');
+const { describe } = require('./bytes.js');
+
+const OPEN = 0;
+const REQUEST = 1;
+
+const SEND = 0;
+const SKIP = 1;
+const FAIL = 2;
+const SEND_AND_CLOSE = 3;
+const SKIP_AND_CLOSE = 4;
+
+const REQUEST_BYTES = 20;
+const REPLY_BYTES = 12;
+const BATCH_BYTES = 256 * 1024;
+/** Batches in one go before other events of the thread have their turn. */
+const BATCHES = 16;
+
+const REASONS = [
+  'peer',
+  'local',
+  'shutdown',
+  'reset',
+  'idle-timeout',
+  'frame-timeout',
+  'write-timeout',
+  'frame-too-large',
+  'protocol-error',
+  'output-limit',
+  'callback-failed',
+];
+
+class Lane {
+  #hub;
+  #native;
+  #homes;
+  #handler;
+  #connections = new Map();
+  #in = Buffer.from(new ArrayBuffer(BATCH_BYTES));
+  #inWords = new Uint32Array(this.#in.buffer);
+  #out = Buffer.from(new ArrayBuffer(BATCH_BYTES));
+  #outWords = new Uint32Array(this.#out.buffer);
+  #used = 0;
+  #working = false;
+  #flushing = false;
+  #detached = false;
+
+  /**
+   * handler: { process(data, connection), open?(connection), close?(connection, reason, id), failed(error, connection) }.
+   * homes: the connections of this lane are here for life.
+   */
+  constructor(hub, index, homes, handler) {
+    this.#hub = hub;
+    this.#homes = homes;
+    this.#handler = handler;
+    this.#native = hub.attach(index, () => this.#work());
+  }
+
+  /** What waits is taken, then nobody serves the lane any more. */
+  detach() {
+    if (this.#detached) return;
+    this.#work();
+    this.#detached = true;
+    this.#native.detach();
+  }
+
+  #work() {
+    if (this.#working || this.#detached) return;
+    this.#working = true;
+    try {
+      for (let batch = 0; batch < BATCHES; batch += 1) {
+        const taken = this.#exchange(this.#in);
+        if (taken === 0) return;
+        if (taken > 0) this.#dispatch(this.#in, this.#inWords, taken);
+        else this.#takeLarge(-taken);
+      }
+    } finally {
+      this.#working = false;
+    }
+    setImmediate(() => this.#work());
+  }
+
+  #exchange(into) {
+    const used = this.#used;
+    this.#used = 0;
+    return this.#native.exchange(this.#out, used, into);
+  }
+
+  /** An entry that is larger than a batch gets a buffer of its own. */
+  #takeLarge(needed) {
+    const buffer = Buffer.from(new ArrayBuffer(needed));
+    const taken = this.#exchange(buffer);
+    if (taken > 0) this.#dispatch(buffer, new Uint32Array(buffer.buffer), taken);
+  }
+
+  #dispatch(buffer, words, taken) {
+    for (let at = 0; at < taken; ) {
+      const word = at >> 2;
+      const key = words[word + 1];
+      const low = words[word + 2];
+      const high = words[word + 3];
+      const length = words[word + 4];
+      const from = at + REQUEST_BYTES;
+      at = from + ((length + 3) & ~3);
+      const kind = words[word];
+      if (kind === REQUEST) this.#request(key, low, high, own(buffer, from, length));
+      else if (kind === OPEN) this.#open(low, high, buffer.latin1Slice(from, from + length));
+      else this.#close(low, high, REASONS[key] ?? 'local');
+    }
+  }
+
+  #open(low, high, address) {
+    const connection = new Connection(this.#hub, low, high, this.#homes, address);
+    this.#connections.set(low, { high, connection });
+    try {
+      this.#handler.open?.(connection);
+    } catch (error) {
+      this.#handler.failed(error, connection, true);
+      this.#hub.close(low, high);
+    }
+    return connection;
+  }
+
+  #close(low, high, reason) {
+    const known = this.#connections.get(low);
+    const connection = known?.high === high ? known.connection : undefined;
+    if (connection !== undefined) this.#connections.delete(low);
+    try {
+      this.#handler.close?.(connection, reason, (BigInt(high) << 32n) | BigInt(low));
+    } catch (error) {
+      this.#handler.failed(error, connection, true);
+    }
+  }
+
+  #connection(low, high) {
+    const known = this.#connections.get(low);
+    if (known !== undefined && known.high === high) return known.connection;
+    // Its home was another thread, which has ended, or it has none.
+    if (this.#homes) return this.#open(low, high);
+    return new Connection(this.#hub, low, high, false);
+  }
+
+  #request(key, low, high, data) {
+    const connection = this.#connection(low, high);
+    Connection.begin(connection, key);
+    let reply;
+    try {
+      reply = this.#handler.process(data, connection);
+      if (reply !== null && typeof reply === 'object' && typeof reply.then === 'function') {
+        this.#later(key, connection, reply);
+        return;
+      }
+      this.#answer(key, connection, reply);
+    } catch (error) {
+      this.#fail(key, connection, error);
+    }
+  }
+
+  #later(key, connection, promise) {
+    // In an order where requests run at once, close() after an await closes the connection rather than this reply.
+    if (!this.#homes) Connection.end(connection, key);
+    promise.then(
+      (reply) => {
+        try {
+          this.#answer(key, connection, reply);
+        } catch (error) {
+          this.#fail(key, connection, error);
+        }
+        this.#flushSoon();
+      },
+      (error) => {
+        this.#fail(key, connection, error);
+        this.#flushSoon();
+      },
+    );
+  }
+
+  #fail(key, connection, error) {
+    Connection.end(connection, key);
+    this.#pack(key, FAIL, '');
+    this.#handler.failed(error, connection, false);
+  }
+
+  #answer(key, connection, reply) {
+    if (reply !== null && reply !== undefined && typeof reply !== 'string' && !(reply instanceof Uint8Array)) {
+      throw new TypeError(`a handler returns a Uint8Array, a string, null or undefined, and returned ${describe(reply)}`);
+    }
+    const closes = Connection.end(connection, key);
+    if (reply === null || reply === undefined) this.#pack(key, closes ? SKIP_AND_CLOSE : SKIP, '');
+    else this.#pack(key, closes ? SEND_AND_CLOSE : SEND, reply);
+  }
+
+  #pack(key, act, reply) {
+    const text = typeof reply === 'string';
+    // A UTF-16 unit has at most three bytes in UTF-8.
+    const most = text ? reply.length * 3 : reply.length;
+    if (this.#used + REPLY_BYTES + most + 3 > BATCH_BYTES) {
+      this.#exchange(EMPTY);
+      if (REPLY_BYTES + most + 3 > BATCH_BYTES) {
+        this.#native.reply(key, act, text ? Buffer.from(reply) : reply);
+        return;
+      }
+    }
+    const from = this.#used + REPLY_BYTES;
+    let length = reply.length;
+    if (length > 0) {
+      if (text) length = this.#out.utf8Write(reply, from);
+      else this.#out.set(reply, from);
+    }
+    const word = this.#used >> 2;
+    this.#outWords[word] = key;
+    this.#outWords[word + 1] = act;
+    this.#outWords[word + 2] = length;
+    this.#used = from + ((length + 3) & ~3);
+  }
+
+  /** Promises that settle together go back together. */
+  #flushSoon() {
+    if (this.#flushing || this.#working) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#work();
+    });
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * The handler's own copy: it may be kept. Small ones share Node's pool of 8 KiB, so keeping one keeps 8 KiB at the most;
+ * one that is most of its batch would be no smaller as a copy.
+ */
+function own(buffer, from, length) {
+  const copy = Buffer.allocUnsafe(length);
+  if (length > 0) buffer.copy(copy, 0, from, from + length);
+  return copy;
+}
+
+module.exports = { Lane };

@@ -1,0 +1,201 @@
+'use strict';
+// Owns start and the Server that it gives: events, sends, stop. Knows nothing of how requests travel.
+
+const { EventEmitter } = require('node:events');
+const { load } = require('./native.js');
+const { check } = require('./options.js');
+const { startError } = require('./errors.js');
+const { toBytes, describe } = require('./bytes.js');
+const { Lane } = require('./lane.js');
+const { Crew } = require('./crew.js');
+
+const DRAIN_TIMEOUT_MS = 10_000;
+/** Without a listener a handler's errors are warned of, so often at the most. */
+const WARNING_MS = 1_000;
+/** Keeps the process alive; its firing means nothing. */
+const KEEP_ALIVE_MS = 2 ** 30;
+const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+
+function halves(id, name) {
+  if (typeof id !== 'bigint') throw new TypeError(`${name} must be a bigint, and is ${describe(id)}`);
+  return [Number(id & 0xffffffffn), Number((id >> 32n) & 0xffffffffn)];
+}
+
+class Server extends EventEmitter {
+  #hub;
+  #lane;
+  #crew;
+  #address;
+  #keepAlive;
+  #ended;
+  #listening = true;
+  #warnedMs = -Infinity;
+  #lastStats;
+
+  constructor(key, hub) {
+    super();
+    if (key !== KEY) throw new TypeError('a Server is made by start');
+    this.#hub = hub;
+  }
+
+  static async start(checked) {
+    const { Hub } = load();
+    const hasModule = checked.handler.module !== undefined;
+    const hub = new Hub(hasModule ? checked.workers : 1, checked.homes, hasModule);
+    const server = new Server(KEY, hub);
+    await server.#start(checked);
+    return server;
+  }
+
+  async #start(checked) {
+    const { signal } = checked;
+    signal?.throwIfAborted();
+    if (checked.handler.module === undefined) this.#serveHere(checked.handler.run);
+    else await this.#serveByWorkers(checked);
+    let ended;
+    this.#ended = new Promise((resolve) => (ended = resolve));
+    try {
+      signal?.throwIfAborted();
+      this.#hub.start(checked.address, checked.mode, checked.native, (report) => this.#end(report).then(ended));
+    } catch (error) {
+      this.#lane.detach();
+      await this.#crew?.stop();
+      throw startError(error, checked.address);
+    }
+    this.#address = this.#hub.address();
+    this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+    if (signal !== undefined) {
+      const abort = () => this.#hub.requestStop(0);
+      signal.addEventListener('abort', abort, { once: true });
+      this.once('close', () => signal.removeEventListener('abort', abort));
+    }
+  }
+
+  #serveHere(run) {
+    this.#lane = new Lane(this.#hub, 0, true, {
+      process: run,
+      open: (connection) => this.emit('connection', connection),
+      close: (_connection, reason, id) => this.emit('connectionClose', id, reason),
+      failed: (error, connection) => this.#failed(error, connection?.id ?? 0n),
+    });
+  }
+
+  async #serveByWorkers(checked) {
+    this.#lane = new Lane(this.#hub, checked.workers, true, {
+      close: (_connection, reason, id) => this.emit('connectionClose', id, reason),
+      failed: (error) => this.#failed(error, 0n),
+    });
+    const wants = () => this.#hub.wantCloseEvents(this.listenerCount('connectionClose') > 0);
+    this.on('newListener', (event) => event === 'connectionClose' && this.#hub.wantCloseEvents(true));
+    this.on('removeListener', (event) => event === 'connectionClose' && wants());
+    this.#crew = new Crew(this.#hub, checked, {
+      failed: (error, id) => this.#failed(error, id),
+      exit: (code) => this.emit('workerExit', code),
+      error: (error) => this.#error(error),
+    });
+    try {
+      await this.#crew.start();
+    } catch (error) {
+      this.#lane.detach();
+      throw error;
+    }
+  }
+
+  /** The native server has stopped. */
+  async #end(report) {
+    this.#listening = false;
+    this.#lane.detach();
+    await this.#crew?.stop();
+    clearInterval(this.#keepAlive);
+    this.emit('close', report);
+    return report;
+  }
+
+  #failed(error, id) {
+    if (this.listenerCount('handlerError') > 0) {
+      this.emit('handlerError', error, id);
+      return;
+    }
+    const nowMs = performance.now();
+    if (nowMs - this.#warnedMs < WARNING_MS) return;
+    this.#warnedMs = nowMs;
+    const warning = new Error(`a handler failed on connection ${id}: ${error?.stack ?? error}`);
+    warning.name = 'ReactorHandlerWarning';
+    process.emitWarning(warning);
+  }
+
+  #error(error) {
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+    else process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  address() {
+    const text = this.#address;
+    if (text.startsWith('unix:')) return text.slice('unix:'.length);
+    const split = text.lastIndexOf(':');
+    const port = Number(text.slice(split + 1));
+    const host = text.slice(0, split);
+    if (host.startsWith('[')) return { address: host.slice(1, -1), family: 'IPv6', port };
+    return { address: host, family: 'IPv4', port };
+  }
+
+  get listening() {
+    return this.#listening;
+  }
+
+  send(connection, data) {
+    return this.#hub.send(...halves(connection, 'connection'), toBytes(data, 'data'));
+  }
+
+  broadcast(data) {
+    return this.#hub.broadcast(toBytes(data, 'data'));
+  }
+
+  closeConnection(connection) {
+    return this.#hub.close(...halves(connection, 'connection'));
+  }
+
+  stats(reactor) {
+    if (reactor !== undefined && (!Number.isInteger(reactor) || reactor < 0 || reactor > 0xffffffff)) {
+      throw new TypeError(`reactor must be a whole number or undefined, and is ${describe(reactor)}`);
+    }
+    try {
+      return this.#hub.stats(reactor);
+    } catch (error) {
+      throw startError(error, this.#address);
+    }
+  }
+
+  stop(drainTimeoutMs = DRAIN_TIMEOUT_MS) {
+    if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > 0xffffffff) {
+      const expected = 'a whole number of milliseconds from 0 to 4294967295';
+      return Promise.reject(new TypeError(`drainTimeoutMs must be ${expected}, and is ${describe(drainTimeoutMs)}`));
+    }
+    this.#listening = false;
+    this.#hub.requestStop(drainTimeoutMs);
+    this.ref();
+    return this.#ended;
+  }
+
+  ref() {
+    this.#keepAlive.ref();
+    return this;
+  }
+
+  unref() {
+    this.#keepAlive.unref();
+    return this;
+  }
+
+  async [ASYNC_DISPOSE]() {
+    await this.stop();
+  }
+}
+
+const KEY = Symbol('start');
+
+async function start(address, mode, process, options) {
+  return Server.start(check(address, mode, process, options));
+}
+
+module.exports = { start };

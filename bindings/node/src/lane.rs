@@ -1,0 +1,143 @@
+//! Owns a lane: the way of requests into one JavaScript thread and of replies back. A queue, the promises that are open,
+//! and a doorbell that is rung once however much waits. Knows nothing of what JavaScript does.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use napi::Status;
+
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use reactor_core::Deferred;
+use slab::Slab;
+
+use crate::packing::{Act, Kind, Outbox, PackedReply, replies};
+
+/// Rings in the lane's JavaScript thread. Weak: it does not keep the process alive.
+pub(crate) type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
+
+/// See the head of this file.
+#[derive(Default)]
+pub(crate) struct Lane {
+    state: Mutex<State>,
+    /// The bell was rung, and JavaScript has not come yet.
+    rung: AtomicBool,
+    /// Connections at home here.
+    pub(crate) connections: AtomicUsize,
+    /// Requests that are not answered.
+    pub(crate) in_flight: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    outbox: Outbox,
+    open: Slab<Deferred>,
+    bell: Option<Bell>,
+    /// Which attachment this is: the cleanup of a former one must not end its successor.
+    attachment: u64,
+    attached: bool,
+}
+
+impl Lane {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A JavaScript thread serves the lane from here on; gives the number of this attachment.
+    pub(crate) fn attach(&self, bell: Bell) -> u64 {
+        let mut state = self.lock();
+        state.bell = Some(bell);
+        state.attachment += 1;
+        state.attached = true;
+        let attachment = state.attachment;
+        let waiting = !state.outbox.is_empty();
+        drop(state);
+        self.rung.store(false, Ordering::SeqCst);
+        if waiting {
+            self.ring();
+        }
+        attachment
+    }
+
+    /// The JavaScript thread of this attachment has gone: what it had in flight fails.
+    pub(crate) fn detach(&self, attachment: u64) {
+        let mut state = self.lock();
+        if state.attachment != attachment || !state.attached {
+            return;
+        }
+        state.attached = false;
+        let bell = state.bell.take();
+        let open = std::mem::take(&mut state.open);
+        state.outbox.clear();
+        drop(state);
+        self.in_flight.store(0, Ordering::Relaxed);
+        // Both talk to others, so not under the lock: a promise that is dropped fails its request.
+        drop(open);
+        drop(bell);
+    }
+
+    /// Queues a request; its promise is kept by a reply with its key.
+    pub(crate) fn request(&self, conn: u64, payload: &[u8], deferred: Deferred) {
+        let mut state = self.lock();
+        let key = state.open.insert(deferred);
+        state.outbox.push(Kind::Request, key as u32, conn, payload);
+        drop(state);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.ring();
+    }
+
+    /// Queues news of a connection.
+    pub(crate) fn tell(&self, kind: Kind, key: u32, conn: u64, data: &[u8]) {
+        let mut state = self.lock();
+        if state.attached {
+            state.outbox.push(kind, key, conn, data);
+        }
+        drop(state);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if self.rung.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let state = self.lock();
+        if let Some(bell) = &state.bell {
+            // It fails where the environment is closing: its cleanup detaches the lane.
+            let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Takes replies, and copies the next requests to `into`: as [`Outbox::take`].
+    pub(crate) fn exchange(&self, packed: &[u8], into: &mut [u8]) -> Result<usize, usize> {
+        for reply in replies(packed) {
+            self.reply(reply);
+        }
+        // Before the look: who queues after it rings again.
+        self.rung.store(false, Ordering::SeqCst);
+        self.lock().outbox.take(into)
+    }
+
+    /// Takes one reply.
+    pub(crate) fn reply(&self, reply: PackedReply<'_>) {
+        let deferred = self.lock().open.try_remove(reply.key as usize);
+        let Some(deferred) = deferred else { return };
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let conn = deferred.conn();
+        let kept = match reply.act {
+            Act::Send => deferred.complete(reply.bytes),
+            Act::Skip => deferred.skip(),
+            Act::Fail => deferred.fail(),
+            Act::SendAndClose => deferred.complete_and_close(reply.bytes),
+            Act::SkipAndClose => deferred.skip_and_close(),
+        };
+        if let Err(error) = kept {
+            // The connection has ended, or ends for it: 'connectionClose' tells why.
+            log::debug!("connection {conn}: {error}");
+        }
+    }
+
+    /// Bytes that wait for JavaScript.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.lock().outbox.len()
+    }
+}
