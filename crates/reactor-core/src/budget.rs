@@ -35,6 +35,11 @@ impl Budget {
         self.short.load(Ordering::SeqCst)
     }
 
+    /// Whether a little above the limit still holds all: what was let in beyond the limit has room there.
+    pub(crate) fn is_within_margin(&self) -> bool {
+        self.used_bytes() <= self.limit_bytes.saturating_add(self.limit_bytes / 64)
+    }
+
     /// Whether so many bytes more stay within the limit.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         !self.is_short() && self.used_bytes().saturating_add(bytes) <= self.limit_bytes

@@ -22,7 +22,7 @@ pub(crate) const LINGER_MS: u64 = 2_000;
 /// As above: bytes thrown away at the most.
 pub(crate) const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// Buffers above this size are given back to the allocator rather than kept for reuse.
-pub(crate) const RECYCLED_BYTES: usize = 256 * 1024;
+pub(crate) const RECYCLED_BYTES: usize = 16 * 1024;
 /// Buffers of each kind that a loop keeps for reuse.
 pub(crate) const RECYCLED_BUFFERS: usize = 64;
 /// Requests that a run may take before it gives up its worker.
@@ -37,8 +37,9 @@ pub(crate) const WORK_PER_WORKER_US: u64 = 50;
 pub(crate) const STUCK_MS: u64 = 1;
 /// After the deadline of a stop, a callback that makes no progress for so long, in milliseconds, is reported as running.
 pub(crate) const STUCK_CALLBACK_MS: u64 = 40;
-/// A connection that has been without requests for so long gives its run back, in milliseconds.
-pub(crate) const RUN_KEPT_MS: u64 = 1_000;
+/// So often, in milliseconds, a connection is looked at that has done something: one that has come to rest gives back
+/// what it holds.
+pub(crate) const AWAKE_MS: u64 = 1_000;
 /// The descriptor table is grown to hold so many at the start, at the most: more is memory that few servers need.
 pub(crate) const DESCRIPTORS_GROWN: usize = 65_536;
 /// One request in so many is timed.

@@ -106,6 +106,13 @@ pub(crate) struct Abandoned {
     pub(crate) unsent_bytes: u64,
 }
 
+/// All there is to know of an open connection that does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AtRest {
+    next_request: u64,
+    active_ms: u64,
+}
+
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -173,6 +180,22 @@ impl Connection {
         }
     }
 
+    /// The connection that was left at rest.
+    pub(crate) fn awake(at_rest: AtRest) -> Self {
+        let mut conn = Connection::new(at_rest.active_ms);
+        conn.next_request = at_rest.next_request;
+        conn.window.left(at_rest.next_request);
+        conn
+    }
+
+    /// What is left of it at rest; `None` while it does anything.
+    pub(crate) fn at_rest(&self) -> Option<AtRest> {
+        let open = self.phase == Phase::Open && self.reason.is_none() && !self.input_over;
+        let waits = self.stalled || self.held || self.is_paused() || self.scan != Scan::default();
+        let rests = open && !waits && self.is_idle() && self.window.is_empty();
+        rests.then_some(AtRest { next_request: self.next_request, active_ms: self.active_ms })
+    }
+
     // ---- Reading -----------------------------------------------------------------------------------------------
 
     /// Whether bytes are wanted from the socket.
@@ -205,7 +228,7 @@ impl Connection {
 
     /// Undoes [`lend_partial`](Connection::lend_partial) where nothing was read.
     pub(crate) fn keep_partial(&mut self, partial: &[u8]) {
-        debug_assert!(self.input.is_empty());
+        debug_assert!(partial.is_empty() || self.input.is_empty(), "it was lent");
         self.input.extend_from_slice(partial);
     }
 
@@ -229,15 +252,26 @@ impl Connection {
             }
         } else {
             self.input.extend_from_slice(bytes);
-            self.advance(rules, host);
+            self.advance(rules, now_ms, host);
         }
         if !partial_before || self.next_request != begun_before {
             self.frame_since_ms = now_ms;
         }
     }
 
+    /// Whether `next`, the bytes that would be read, complete the first frame. Where only a callback could tell: no.
+    pub(crate) fn would_complete(&self, rules: &Rules, next: &[u8]) -> bool {
+        let partial = &self.input[self.input_head..];
+        if partial.is_empty() {
+            let refuse = |_: &[u8], _| FrameEnd::Unknown;
+            return !matches!(rules.framer.next(next, &mut Scan::default(), refuse), Next::Incomplete);
+        }
+        rules.framer.is_completed_by(partial, next, self.scan)
+    }
+
     /// Begins what waits in the input and may begin now.
-    pub(crate) fn advance(&mut self, rules: &Rules, host: &mut impl Host) {
+    pub(crate) fn advance(&mut self, rules: &Rules, now_ms: u64, host: &mut impl Host) {
+        self.begin_output(now_ms);
         let mut waiting = mem::take(&mut self.input);
         let head = mem::take(&mut self.input_head);
         let used = head + self.begin_from(rules, &waiting[head..], host);
@@ -252,7 +286,7 @@ impl Connection {
         // Moved down only once it is worth it, so that many small frames cost no quadratic copying.
         if used > waiting.len() / 2 {
             waiting.drain(..used);
-            waiting.shrink_to(waiting.len() * 2);
+            waiting.shrink_to(waiting.len() + waiting.len() / 8);
         } else {
             self.input_head = used;
         }
@@ -500,7 +534,9 @@ impl Connection {
 
     fn update_held(&mut self, rules: &Rules) {
         let due = self.due_bytes();
-        let mark = if self.held { rules.config.output_low_bytes + 1 } else { rules.config.output_high_bytes };
+        // Equal marks are one: at it, requests wait.
+        let low = rules.config.output_low_bytes + 1;
+        let mark = if self.held { low.min(rules.config.output_high_bytes) } else { rules.config.output_high_bytes };
         self.held = due >= mark;
     }
 

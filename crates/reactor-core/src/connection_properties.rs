@@ -1,7 +1,13 @@
-//! Properties of the state machine of a connection. So far: reproductions of what was found by reading.
+//! Properties of the state machine of a connection: whatever peer, handler, workers and socket do and in what order, it
+//! does what the model says. And reproductions of what was found by reading.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::config::LINGER_MS;
 use crate::connection::{Answer, Begun, Connection, Host, Rules, Status};
+use crate::connection_driver::Driver;
+use crate::framing_properties::{framings, max_for, pieces, stream};
 use crate::handler::{CloseReason, FrameEnd};
 use crate::options::{Framing, Mode, Options, Order};
 use crate::ordering::Ending;
@@ -186,4 +192,171 @@ fn a_worker_answers_several_requests_of_which_a_promise_has_answered_the_last() 
     assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
     conn.wrote(&rules, 0, 5);
     assert_eq!(conn.status(), Status::Finished { linger: true });
+}
+
+#[test]
+fn a_partial_frame_too_long_for_the_headroom_stays_where_it_is_when_nothing_is_read() {
+    let rules = parallel(4);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"partial", &mut Later);
+    let mut headroom = [0; 4];
+    let lent = conn.lend_partial(&mut headroom);
+    assert_eq!(lent, 0);
+    // As after a read that would block, is interrupted, or finds the peer's FIN.
+    conn.keep_partial(&headroom[..lent]);
+    conn.end_of_input();
+    assert_eq!(conn.reason(), (CloseReason::ProtocolError, 0));
+}
+
+/// Answers each request at once, with itself.
+struct Echo;
+
+impl Host for Echo {
+    fn frame_end(&mut self, _bytes: &[u8], _seen: usize) -> FrameEnd {
+        FrameEnd::Refused
+    }
+
+    fn request(&mut self, _number: u64, payload: &[u8], output: &mut Vec<u8>) -> Begun {
+        output.extend_from_slice(payload);
+        Begun::Answered(Ending::Continue)
+    }
+}
+
+#[test]
+fn output_at_the_high_mark_holds_requests_back_also_where_the_low_mark_is_the_same() {
+    let mut options = Options::new();
+    options.set_framing(Framing::Delimiter { delimiter: b"\n".to_vec(), strip: false }).expect("valid");
+    options.set_output_water_marks(2, 2).expect("equal marks are taken");
+    let rules = Rules::new(options.check(Mode::Single).expect("valid"));
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\nb\n", &mut Echo);
+    assert_eq!((conn.single_output(), conn.next_request()), (Some(b"a\n".as_slice()), 1));
+    // A loop that is told otherwise spins until the peer reads.
+    assert!(!conn.wants_advance(&rules), "nothing can begin");
+    conn.wrote(&rules, 0, 1);
+    assert!(conn.wants_advance(&rules));
+}
+
+// ---- The whole -----------------------------------------------------------------------------------------------------
+
+#[derive(Clone, Debug)]
+struct Setup {
+    order: Order,
+    framing: Framing,
+    max_in_flight: u32,
+    max_frame_bytes: usize,
+    low_bytes: usize,
+    high_bytes: usize,
+    /// What one read takes; the room for a partial frame before it; what one turn may read.
+    sizes: [usize; 3],
+}
+
+impl Setup {
+    fn rules(&self, mode: Mode) -> Rules {
+        let mut options = Options::new();
+        options.set_order(self.order);
+        options.set_frame_timeout_ms(0).set_write_timeout_ms(0);
+        if mode == Mode::Pooled {
+            options.set_workers(3).expect("valid");
+        }
+        options.set_framing(self.framing.clone()).expect("valid");
+        options.set_max_in_flight(self.max_in_flight).expect("valid");
+        options.set_max_frame_bytes(self.max_frame_bytes).expect("valid");
+        options.set_output_water_marks(self.low_bytes, self.high_bytes).expect("valid");
+        Rules::new(options.check(mode).expect("valid"))
+    }
+}
+
+fn setups() -> impl Strategy<Value = Setup> {
+    let order = prop_oneof![Just(Order::Serial), Just(Order::Parallel), Just(Order::Unordered)];
+    let framing = prop_oneof![4 => framings(), 1 => Just(Framing::Raw)];
+    let marks = prop_oneof![3 => (1..60_usize, 0..60_usize), 1 => (1..40_000_usize, 0..40_000_usize)];
+    let sizes = [1..50_usize, 0..40_usize, 1..120_usize];
+    (order, framing, 1..7_u32, 4..60_usize, marks, sizes).prop_map(
+        |(order, framing, max_in_flight, max, (low_bytes, extra), sizes)| Setup {
+            // Raw bytes have no boundaries by which a peer could tell replies apart.
+            order: if framing == Framing::Raw && order == Order::Unordered { Order::Parallel } else { order },
+            max_in_flight,
+            max_frame_bytes: max_for(&framing, max),
+            framing,
+            low_bytes,
+            high_bytes: low_bytes + extra,
+            sizes,
+        },
+    )
+}
+
+/// What happens next. What is impossible at that moment is skipped.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// So many bytes of the peer arrive.
+    Arrive(usize),
+    Fin,
+    Reset,
+    /// The peer has taken something.
+    Writable,
+    /// The loop reads so many messages.
+    Mail(usize),
+    /// The connection has a turn if it is queued.
+    Turn,
+    Worker(usize),
+    /// Somebody keeps a promise.
+    Keep(usize),
+    Push,
+    Close(bool),
+    Abort,
+    /// The memory of all connections is short from here on, or no longer.
+    Short(bool),
+    /// The connection gives back its run, or rests, where it can.
+    Rest,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        300 => (1..60_usize).prop_map(Step::Arrive),
+        200 => Just(Step::Writable),
+        200 => (1..4_usize).prop_map(Step::Mail),
+        300 => Just(Step::Turn),
+        600 => any::<usize>().prop_map(Step::Worker),
+        200 => any::<usize>().prop_map(Step::Keep),
+        40 => Just(Step::Push),
+        40 => Just(Step::Rest),
+        40 => any::<bool>().prop_map(Step::Short),
+        6 => Just(Step::Fin),
+        6 => any::<bool>().prop_map(Step::Close),
+        2 => Just(Step::Reset),
+        2 => Just(Step::Abort),
+    ];
+    vec(step, 0..200)
+}
+
+fn drive(setup: &Setup, mode: Mode, stream: Vec<u8>, steps: &[Step], values: Vec<u16>) {
+    let mut driver = Driver::new(setup.rules(mode), stream, setup.sizes, values);
+    for step in steps {
+        driver.step(step);
+    }
+    driver.finish();
+    let Driver { shared, conn, .. } = driver;
+    drop(conn);
+    assert_eq!(shared.budget.used_bytes(), 0, "all pushes are let go");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_connection_whose_requests_run_inline_does_what_the_model_says(
+        (setup, pieces, steps) in (setups(), pieces(1), steps()),
+        values in vec(any::<u16>(), 0..600),
+    ) {
+        drive(&setup, Mode::Single, stream(&setup.framing, &pieces), &steps, values);
+    }
+
+    #[test]
+    fn a_connection_whose_requests_workers_run_does_what_the_model_says(
+        (setup, pieces, steps) in (setups(), pieces(1), steps()),
+        values in vec(any::<u16>(), 0..600),
+    ) {
+        drive(&setup, Mode::Pooled, stream(&setup.framing, &pieces), &steps, values);
+    }
 }

@@ -97,15 +97,10 @@ impl<H: Handler> Crew<H> {
             let event_loop =
                 EventLoop::new(index, Arc::clone(&self.handler), shared, pool.clone(), poll, listener.take());
             let mut event_loop = event_loop.map_err(registering)?;
-            let shared = Arc::clone(&self.shared);
+            let end = LoopEnd { index, shared: Arc::clone(&self.shared), pool };
             self.spawn(format!("reactor-{index}"), move |_handler| {
                 event_loop.run();
-                shared.loops[index].finish_cutting();
-                if shared.loops_left.fetch_sub(1, Ordering::SeqCst) == 1
-                    && let Some(pool) = &pool
-                {
-                    pool.close();
-                }
+                drop(end);
             })?;
         }
         Ok(())
@@ -151,6 +146,24 @@ impl<H: Handler> Crew<H> {
         for gate in gates {
             // There is room for one, and the thread waits for it.
             let _ = gate.send(());
+        }
+    }
+}
+
+/// Says that a loop has ended, however it did: nobody waits for it, and the last sends the workers home.
+struct LoopEnd<D: Clone> {
+    index: usize,
+    shared: Arc<Shared>,
+    pool: Option<Arc<Pool<D>>>,
+}
+
+impl<D: Clone> Drop for LoopEnd<D> {
+    fn drop(&mut self) {
+        self.shared.loops[self.index].finish_cutting();
+        if self.shared.loops_left.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Some(pool) = &self.pool
+        {
+            pool.close();
         }
     }
 }

@@ -104,6 +104,28 @@ impl Framer {
         }
     }
 
+    /// Whether `next` completes the frame that `partial` begins, of which `scan` says how much was seen. Where only a
+    /// callback could tell: no.
+    pub(crate) fn is_completed_by(&self, partial: &[u8], next: &[u8], scan: Scan) -> bool {
+        match &self.kind {
+            Kind::Raw => true,
+            Kind::Fixed(_) | Kind::LengthPrefix { .. } if partial.len() + next.len() < scan.need => false,
+            // A header that is complete now says how much more there must be.
+            Kind::LengthPrefix { width, .. } if partial.len() < *width => {
+                let head: Vec<u8> = partial.iter().chain(next).copied().collect();
+                let unknown = |_: &[u8], _| FrameEnd::Unknown;
+                !matches!(self.next(&head, &mut Scan::default(), unknown), Next::Incomplete)
+            }
+            Kind::Fixed(_) | Kind::LengthPrefix { .. } => true,
+            Kind::Delimiter(finder) => {
+                let overlap = partial.len().min(finder.needle().len() - 1);
+                let joint: Vec<u8> = partial[partial.len() - overlap..].iter().chain(next).copied().collect();
+                finder.find(&joint).is_some()
+            }
+            Kind::Custom => false,
+        }
+    }
+
     /// The end of the first delimiter, or how many bytes there must be before it is worth looking again. A delimiter
     /// may have begun within the bytes that were seen.
     fn find(&self, finder: &Finder<'_>, bytes: &[u8], seen: usize) -> Result<usize, usize> {

@@ -13,8 +13,14 @@ mod config;
 mod conn_id;
 mod connection;
 #[cfg(test)]
+mod connection_driver;
+#[cfg(test)]
+mod connection_model;
+#[cfg(test)]
 mod connection_properties;
 mod crew;
+#[cfg(test)]
+mod deadline_properties;
 mod deferred;
 mod error;
 mod event_loop;
@@ -34,10 +40,14 @@ mod run_properties;
 mod scene;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulated_hosts;
 mod slots;
 mod stats;
 mod stop;
 mod timers;
+#[cfg(test)]
+mod worker_simulation;
 mod workers;
 
 pub use conn_id::ConnId;

@@ -101,6 +101,11 @@ impl Window {
         Some(reply)
     }
 
+    /// Whether it holds no reply.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| held.is_empty())
+    }
+
     /// Bytes of the replies that are held.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes

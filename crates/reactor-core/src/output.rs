@@ -16,6 +16,8 @@ const SHARED_BYTES: usize = 512;
 #[derive(Debug)]
 enum Segment {
     Owned(Vec<u8>),
+    /// As above, copied by the loop's own thread.
+    Kept(Vec<u8>),
     /// One copy serves all connections.
     Shared(Arc<Push>),
 }
@@ -23,7 +25,7 @@ enum Segment {
 impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
-            Segment::Owned(bytes) => bytes,
+            Segment::Owned(bytes) | Segment::Kept(bytes) => bytes,
             Segment::Shared(bytes) => bytes,
         }
     }
@@ -65,22 +67,38 @@ impl Output {
     }
 
     /// Takes the lent buffer back once all is sent. What is unsent stays, in a buffer of its own size.
-    pub(crate) fn take_back(&mut self, buffer: &mut Vec<u8>) {
-        if buffer.capacity() != 0 {
+    pub(crate) fn take_back(&mut self, lent: &mut Vec<u8>) {
+        if lent.capacity() != 0 {
             if self.is_empty() {
                 self.tail = Vec::new();
             }
             return;
         }
+        self.keep();
         if self.tail.len() > self.sent || self.segment_bytes > 0 {
             let from = if self.segment_bytes > 0 { 0 } else { mem::take(&mut self.sent) };
             let rest = self.tail[from..].to_vec();
-            *buffer = mem::replace(&mut self.tail, rest);
+            *lent = mem::replace(&mut self.tail, rest);
         } else {
             self.sent = 0;
-            mem::swap(&mut self.tail, buffer);
+            mem::swap(&mut self.tail, lent);
         }
-        buffer.clear();
+        lent.clear();
+    }
+
+    /// What other threads allocated and the socket did not take is copied: allocators keep memory by the thread that asked
+    /// for it, and each would hold its own worst moment.
+    fn keep(&mut self) {
+        let Some(segments) = &mut self.segments else { return };
+        for (position, segment) in segments.iter_mut().enumerate() {
+            if let Segment::Owned(bytes) = segment {
+                let sent = if position == 0 { mem::take(&mut self.sent) } else { 0 };
+                let rest = bytes[sent..].to_vec();
+                self.segment_bytes -= sent;
+                self.owned_bytes = self.owned_bytes - bytes.capacity() + rest.capacity();
+                *segment = Segment::Kept(rest);
+            }
+        }
     }
 
     /// Appends a buffer, by copy where that is cheaper; gives back the buffer where it was copied.
@@ -154,7 +172,7 @@ impl Output {
                 }
                 self.sent -= len;
                 self.segment_bytes -= len;
-                if let Some(Segment::Owned(bytes)) = segments.pop_front() {
+                if let Some(Segment::Owned(bytes) | Segment::Kept(bytes)) = segments.pop_front() {
                     self.owned_bytes -= bytes.capacity();
                 }
             }

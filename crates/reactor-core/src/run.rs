@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
 
 /// Requests, one behind the other in one buffer.
@@ -81,6 +82,18 @@ impl Batch {
         self.bytes.clear();
         self.ends.clear();
         self.head = 0;
+    }
+
+    /// A batch that was done gives its buffer to the next reply. Requests come from the loop's thread and replies go
+    /// there, so all of them stay in one heap of the allocator, which keeps a heap for each thread that asks.
+    pub(crate) fn give_buffer(&mut self, reply: &mut Vec<u8>) {
+        debug_assert!(self.is_empty());
+        self.clear();
+        if reply.capacity() == 0 {
+            mem::swap(&mut self.bytes, reply);
+        } else if self.bytes.capacity() > RECYCLED_BYTES {
+            self.bytes = Vec::new();
+        }
     }
 
     fn capacity(&self) -> usize {

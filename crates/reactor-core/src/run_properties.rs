@@ -429,6 +429,8 @@ fn conn(life: u64) -> ConnId {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn each_request_begins_once_and_in_order_whoever_comes_when(setup in setups(), steps in steps()) {
         let mut world = World::new(setup);

@@ -232,7 +232,9 @@ impl<H: Handler> Worker<'_, H> {
             reactor.stats.sample_queue_wait(began.saturating_duration_since(pushed));
         }
         let (next, how) = self.begin(&run, conn, &data, number, began);
-        match run.leave(&mut self.batch, next, how) {
+        let left = run.leave(&mut self.batch, next, how);
+        self.batch.give_buffer(&mut self.reply);
+        match left {
             Left::Done => {}
             Left::Again => self.pool.enqueue(run),
             Left::Stalled => self.pool.shared.post(conn, Message::Stalled(conn)),

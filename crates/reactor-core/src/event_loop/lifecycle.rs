@@ -12,12 +12,14 @@ use socket2::Socket;
 
 use crate::call;
 use crate::config::ACCEPT_BUDGET;
+use crate::conn_id::ConnId;
 use crate::connection::{Connection, Status};
 use crate::event_loop::EventLoop;
 use crate::event_loop::acceptor::Acceptor;
 use crate::event_loop::host::frame_end;
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler, Peer};
+use crate::scene;
 use crate::timers::UNARMED;
 
 impl<H: Handler> EventLoop<H> {
@@ -52,8 +54,11 @@ impl<H: Handler> EventLoop<H> {
         let slot = id.slot();
         reactor.stats.accepted.add(1);
         reactor.slots.enter(id, peer.address());
-        let Some(data) = call::contained(id, "open", &reactor.progress, || self.handler.open(id, peer)).flatten()
-        else {
+        scene::set_conn(id);
+        let data = call::contained(id, "open", &reactor.progress, || self.handler.open(id, peer)).flatten();
+        scene::set_conn(ConnId::NONE);
+        let greetings = scene::take_pushes();
+        let Some(data) = data else {
             reactor.slots.leave(id);
             reactor.stats.refused.add(1);
             reactor.open.fetch_sub(1, Ordering::Relaxed);
@@ -63,6 +68,9 @@ impl<H: Handler> EventLoop<H> {
         reactor.stats.open.add(1);
         // Both interests once, edge-triggered: registrations never change again.
         let interests = Interest::READABLE | Interest::WRITABLE;
+        // Out-of-band bytes cut a read short, and only this event tells of it.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interests = interests | Interest::PRIORITY;
         let registered = self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(slot), interests);
         let mut conn = Connection::new(self.now_ms);
         if let Err(error) = registered {
@@ -71,10 +79,13 @@ impl<H: Handler> EventLoop<H> {
         }
         let ended = conn.status() == Status::Cut;
         self.table.fill(Entry::new(conn, socket, id, data));
+        for greeting in &greetings {
+            self.on_push(id, greeting);
+        }
         if ended {
             self.end(slot);
-        } else {
-            self.arm(slot);
+        } else if shared.rules.config.idle_timeout_ms > 0 {
+            self.settle_down(slot);
         }
     }
 
@@ -157,23 +168,23 @@ impl<H: Handler> EventLoop<H> {
     /// What is due by now.
     pub(crate) fn on_time(&mut self) {
         let table = &mut self.table;
-        self.timers.compact(table.len(), |slot, deadline_ms| {
-            table.get(slot).is_some_and(|entry| entry.armed_ms == deadline_ms)
-        });
+        self.timers.compact(table.len(), |slot, deadline_ms| table.armed_ms(slot) == Some(deadline_ms));
         while let Some((slot, deadline_ms)) = self.timers.pop(self.now_ms) {
-            let Some(entry) = self.table.get(slot).filter(|entry| entry.armed_ms == deadline_ms) else {
+            if self.table.armed_ms(slot) != Some(deadline_ms) {
                 continue;
-            };
+            }
+            let Some(entry) = self.table.get(slot) else { continue };
             entry.armed_ms = UNARMED;
             if entry.socket.is_none() {
                 continue;
             }
             entry.conn.tick(&self.shared.rules, self.now_ms);
-            let status = entry.conn.status();
-            self.detach_run(slot);
-            match status {
+            match entry.conn.status() {
                 Status::Cut => self.end(slot),
-                Status::Open | Status::Finished { .. } => self.arm(slot),
+                Status::Open | Status::Finished { .. } => {
+                    self.check_rest(slot);
+                    self.settle_down(slot);
+                }
             }
         }
     }

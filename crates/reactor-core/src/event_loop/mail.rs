@@ -71,12 +71,17 @@ impl<H: Handler> EventLoop<H> {
         self.queue(conn.slot());
     }
 
-    fn on_push(&mut self, conn: ConnId, push: &Arc<Push>) {
+    pub(crate) fn on_push(&mut self, conn: ConnId, push: &Arc<Push>) {
         let now_ms = self.now_ms;
         let shared = Arc::clone(&self.shared);
         let slots = &shared.loops[self.index].slots;
-        slots.with(conn, |known| known.mailed_bytes = known.mailed_bytes.saturating_sub(push.len()));
+        // At once, so that no send in between finds them in neither.
+        slots.with(conn, |known| {
+            known.mailed_bytes = known.mailed_bytes.saturating_sub(push.len());
+            known.unsent_bytes += push.len();
+        });
         let Some(entry) = self.open_entry(conn) else { return };
+        entry.told_unsent_bytes += push.len();
         entry.push(&shared.rules, now_ms, push);
         self.queue(conn.slot());
     }

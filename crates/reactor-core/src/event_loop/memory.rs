@@ -1,6 +1,16 @@
-//! Owns who may read while the memory of all connections is short: one connection a reactor, the one whose partial frame
-//! is the oldest first, and only until its frame is complete. So what is begun gets finished, and nothing deadlocks.
+//! Owns who may read while the memory of all connections is short. One connection a reactor may, the one whose partial
+//! frame is the oldest first, and only until its frame is complete: so what is begun gets finished, and nothing deadlocks.
+//! While its peer stalls, others have their turn whose whole frame lies ready in the system's buffer, since to take that
+//! leaves no partial frame behind. What a request was answered must have left before the next is let in, but for a
+//! margin: else memory would grow by a frame, or a reply, each time.
 
+use std::mem;
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{MsgFlags, recv};
+
+use crate::config::READ_BUFFER_BYTES;
+use crate::conn_id::ConnId;
 use crate::event_loop::EventLoop;
 use crate::handler::Handler;
 
@@ -8,12 +18,18 @@ use crate::handler::Handler;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     slots: Vec<usize>,
+    /// Those of them of which something was heard since they were looked at last.
+    fresh: Vec<usize>,
     /// The one that may read, and how many requests it had begun when it was chosen.
-    chosen: Option<(usize, u64)>,
+    chosen: Option<(ConnId, u64)>,
+    /// One that may read now, for its whole frame is there.
+    passed: Option<ConnId>,
+    /// The last whose whole frame was let in.
+    last: Option<ConnId>,
 }
 
 impl<H: Handler> EventLoop<H> {
-    /// Whether the connection may read: memory is not short, or it is the chosen one. Else it waits.
+    /// Whether the connection may read: memory is not short, or it is its turn. Else it waits.
     pub(crate) fn may_read(&mut self, slot: usize) -> bool {
         if !self.shared.budget.is_short() {
             return true;
@@ -22,53 +38,78 @@ impl<H: Handler> EventLoop<H> {
         if entry.conn.is_lingering() {
             return true;
         }
+        if self.waiting.passed.take_if(|passed| *passed == entry.id).is_some() {
+            return true;
+        }
         if let Some((chosen, begun)) = self.waiting.chosen
-            && chosen == slot
+            && chosen == entry.id
             && entry.conn.next_request() == begun
         {
             return true;
         }
-        if !std::mem::replace(&mut entry.waits_for_memory, true) {
+        if !mem::replace(&mut entry.waits_for_memory, true) {
             self.waiting.slots.push(slot);
         }
+        self.waiting.fresh.push(slot);
         false
     }
 
-    /// Whether [`share_memory`](EventLoop::share_memory) would find something to do.
+    /// Whether connections wait for memory, and there is some.
     pub(crate) fn wants_memory_shared(&self) -> bool {
         !self.waiting.slots.is_empty() && !self.shared.budget.is_short()
     }
 
     /// Lets those go on that waited, if there is memory again, else the next one.
     pub(crate) fn share_memory(&mut self) {
-        if self.waiting.slots.is_empty() {
-            self.waiting.chosen = None;
+        if self.waiting.slots.is_empty() && self.waiting.chosen.is_none() && self.waiting.last.is_none() {
             return;
         }
         if !self.shared.budget.is_short() {
-            self.waiting.chosen = None;
-            for slot in std::mem::take(&mut self.waiting.slots) {
+            for slot in mem::take(&mut self.waiting).slots {
                 self.go_on_reading(slot);
             }
             return;
         }
-        if let Some((chosen, begun)) = self.waiting.chosen
-            && let Some(entry) = self.table.get(chosen)
-            && entry.socket.is_some()
-            && entry.readable
-            && entry.conn.next_request() == begun
-            && entry.conn.wants_read(&self.shared.rules)
-        {
+        let Some(stalls) = self.chosen_stalls() else {
+            if let Some((done, _)) = self.waiting.chosen.take() {
+                self.waiting.last = Some(done);
+            }
+            if self.next_may_come() {
+                self.choose();
+            }
             return;
+        };
+        while stalls
+            && self.next_may_come()
+            && let Some(slot) = self.waiting.fresh.pop()
+        {
+            if self.whole_frame_is_there(slot) {
+                self.pass(slot);
+            }
         }
-        self.choose();
+    }
+
+    /// Whether what the last one asked has been answered and has left, or is within the margin.
+    fn next_may_come(&mut self) -> bool {
+        if self.shared.budget.is_within_margin() {
+            return true;
+        }
+        let last = self.waiting.last.and_then(|last| self.table.find(last));
+        last.is_none_or(|entry| entry.socket.is_none() || entry.conn.is_idle())
+    }
+
+    /// Whether the chosen connection has nothing to read; `None` where there is none any more that waits for its frame.
+    fn chosen_stalls(&mut self) -> Option<bool> {
+        let (chosen, begun) = self.waiting.chosen?;
+        let entry = self.table.find(chosen).filter(|entry| entry.socket.is_some())?;
+        let reads_on = entry.conn.next_request() == begun && entry.conn.wants_read(&self.shared.rules);
+        reads_on.then_some(!entry.readable)
     }
 
     /// The oldest partial frame first, then whoever has waited longest.
     fn choose(&mut self) {
-        self.waiting.chosen = None;
         let mut best: Option<(u64, usize)> = None;
-        let mut slots = std::mem::take(&mut self.waiting.slots);
+        let mut slots = mem::take(&mut self.waiting.slots);
         slots
             .retain(|slot| self.table.get(*slot).is_some_and(|entry| entry.waits_for_memory && entry.socket.is_some()));
         for (position, slot) in slots.iter().enumerate() {
@@ -84,10 +125,12 @@ impl<H: Handler> EventLoop<H> {
             // The order of those that wait is kept.
             let slot = slots.remove(position);
             if let Some(entry) = self.table.get(slot) {
-                self.waiting.chosen = Some((slot, entry.conn.next_request()));
+                self.waiting.chosen = Some((entry.id, entry.conn.next_request()));
             }
             self.go_on_reading(slot);
         }
+        // Should the chosen one stall, each of the others is looked at.
+        self.waiting.fresh.clone_from(&slots);
         self.waiting.slots = slots;
     }
 
@@ -96,5 +139,31 @@ impl<H: Handler> EventLoop<H> {
             entry.waits_for_memory = false;
             self.queue(slot);
         }
+    }
+
+    /// Looks, without taking it, at what the connection could read.
+    fn whole_frame_is_there(&mut self, slot: usize) -> bool {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.waits_for_memory) else { return false };
+        let Some(socket) = &entry.socket else { return false };
+        if !entry.conn.wants_read(&self.shared.rules) {
+            return false;
+        }
+        self.peek_buffer.resize(READ_BUFFER_BYTES, 0);
+        // An end or an error leaves nothing behind either.
+        let Ok(len) = recv(socket.as_raw_fd(), &mut self.peek_buffer, MsgFlags::MSG_PEEK) else { return true };
+        self.table
+            .get(slot)
+            .is_some_and(|entry| len == 0 || entry.conn.would_complete(&self.shared.rules, &self.peek_buffer[..len]))
+    }
+
+    /// The connection has one turn.
+    fn pass(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot) else { return };
+        entry.waits_for_memory = false;
+        self.waiting.passed = Some(entry.id);
+        self.waiting.last = Some(entry.id);
+        self.waiting.slots.retain(|waiting| *waiting != slot);
+        self.turn(slot);
+        self.waiting.passed = None;
     }
 }

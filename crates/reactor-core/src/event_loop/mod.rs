@@ -53,6 +53,8 @@ pub(crate) struct EventLoop<H: Handler> {
     draining: bool,
     /// Headroom for a partial frame, then room for one read.
     read_buffer: Box<[u8]>,
+    /// What may be read, while memory is short; empty until then.
+    peek_buffer: Vec<u8>,
     /// The output of the turn of one connection.
     output: Vec<u8>,
     batch: Batch,
@@ -88,6 +90,7 @@ impl<H: Handler> EventLoop<H> {
             waiting: Waiting::default(),
             draining: false,
             read_buffer: vec![0; READ_HEADROOM_BYTES + READ_BUFFER_BYTES].into_boxed_slice(),
+            peek_buffer: Vec::new(),
             output: Vec::with_capacity(READ_BUFFER_BYTES),
             batch: Batch::default(),
             spare_replies: Vec::new(),
@@ -122,13 +125,13 @@ impl<H: Handler> EventLoop<H> {
                 self.on_message(message);
             }
             self.on_time();
-            self.share_memory();
             for _ in 0..self.ready.len() {
                 if let Some(slot) = self.ready.pop_front() {
                     self.table.get(slot).into_iter().for_each(|entry| entry.queued = false);
                     self.turn(slot);
                 }
             }
+            self.share_memory();
             self.obey_stop();
             self.feed_workers();
             self.table.recycle();

@@ -9,7 +9,7 @@ use nix::libc::MSG_NOSIGNAL;
 use socket2::Socket;
 
 use crate::config::{
-    GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RUN_KEPT_MS, TURN_BUDGET_BYTES,
+    AWAKE_MS, GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, TURN_BUDGET_BYTES,
 };
 use crate::connection::{Connection, Rules, Status};
 use crate::event_loop::EventLoop;
@@ -32,11 +32,18 @@ enum Give {
 
 impl<H: Handler> EventLoop<H> {
     pub(crate) fn on_event(&mut self, slot: usize, event: &Event) {
+        // Whether reading has to go on until nothing is there: a short read does not tell.
+        let to_the_end = event.is_read_closed() || event.is_error() || event.is_priority();
+        let readable = event.is_readable() || to_the_end;
+        if !readable && self.table.is_resting(slot) {
+            // That it could write what it does not have, as the poller says of each new connection.
+            return;
+        }
         let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else {
             return;
         };
-        entry.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        entry.hung_up |= event.is_read_closed() || event.is_error();
+        entry.readable |= readable;
+        entry.hung_up |= to_the_end;
         if event.is_writable() {
             entry.write_blocked = false;
         }
@@ -172,21 +179,16 @@ impl<H: Handler> EventLoop<H> {
             run.assign(entry.id, entry.data.clone(), entry.conn.next_request(), entry.conn.due_bytes());
             entry.run = Some(run);
             entry.run_stalled = false;
-            entry.run_checked_ms = self.now_ms + RUN_KEPT_MS;
         }
         true
     }
 
-    /// Gives back the run of a connection that has had no requests for a while.
-    pub(crate) fn detach_run(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot) else { return };
-        if entry.run_checked_ms > self.now_ms {
-            return;
-        }
-        entry.run_checked_ms = self.now_ms + RUN_KEPT_MS;
+    /// Once in a while: gives back the run of a connection that has no requests, and lets one rest that does nothing.
+    pub(crate) fn check_rest(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.checked_ms <= self.now_ms) else { return };
+        entry.checked_ms = self.now_ms + AWAKE_MS;
         let quiet = entry.conn.in_flight() == 0;
         if let Some(run) = entry.run.take_if(|run| quiet && Arc::get_mut(run).is_some()) {
-            entry.run_checked_ms = UNARMED;
             self.recycle_run(run);
         }
     }
@@ -234,9 +236,25 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
+    /// Lets it rest where it can, with no deadline but its own.
+    pub(crate) fn settle_down(&mut self, slot: usize) {
+        let Some(entry) = self.table.get(slot) else { return };
+        if entry.at_rest().is_none() {
+            return self.arm(slot);
+        }
+        entry.checked_ms = UNARMED;
+        if let Some(deadline_ms) = entry.conn.deadline_ms(&self.shared.rules) {
+            self.timers.arm(slot, deadline_ms, &mut entry.armed_ms);
+        }
+        self.table.rest(slot);
+    }
+
     pub(crate) fn arm(&mut self, slot: usize) {
         let Some(entry) = self.table.get(slot) else { return };
-        let deadline_ms = entry.conn.deadline_ms(&self.shared.rules).unwrap_or(UNARMED).min(entry.run_checked_ms);
+        if entry.checked_ms == UNARMED {
+            entry.checked_ms = self.now_ms + AWAKE_MS;
+        }
+        let deadline_ms = entry.conn.deadline_ms(&self.shared.rules).unwrap_or(UNARMED).min(entry.checked_ms);
         self.timers.arm(slot, deadline_ms, &mut entry.armed_ms);
     }
 }
@@ -306,6 +324,6 @@ fn give_to(
             let from = READ_HEADROOM_BYTES - partial;
             conn.input(rules, now_ms, &buffer[from..READ_HEADROOM_BYTES + len], host);
         }
-        Give::Waiting => conn.advance(rules, host),
+        Give::Waiting => conn.advance(rules, now_ms, host),
     }
 }

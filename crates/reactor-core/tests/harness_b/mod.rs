@@ -4,8 +4,8 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -178,8 +178,40 @@ impl Events {
     }
 }
 
+/// Keeps the loops in a callback, so that what comes meanwhile they find all at once.
+#[derive(Default)]
+pub(crate) struct Gate {
+    shut: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Shuts the gate and brings each loop to it; says by which connections.
+    pub(crate) fn shut(&self, wiring: Wiring, server: &Handle, events: &Events) -> Vec<Client> {
+        *self.shut.lock().expect("nobody panics with it") = true;
+        (0..wiring.reactors())
+            .map(|_| {
+                let client = Client::connect(server);
+                events.opened();
+                client
+            })
+            .collect()
+    }
+
+    pub(crate) fn open(&self) {
+        *self.shut.lock().expect("nobody panics with it") = false;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.shut.lock().expect("nobody panics with it");
+        drop(self.changed.wait_timeout_while(shut, WAIT, |shut| *shut).expect("nobody panics with it"));
+    }
+}
+
 struct Told<P> {
     process: P,
+    gate: Arc<Gate>,
     handle: OnceLock<Handle>,
     events: Sender<Event>,
 }
@@ -196,6 +228,7 @@ where
 
     fn open(&self, conn: ConnId, _peer: Peer) -> Option<Instant> {
         let _ = self.events.send(Event::Opened(conn));
+        self.gate.pass();
         Some(Instant::now())
     }
 
@@ -219,12 +252,26 @@ pub(crate) fn serve<P>(wiring: Wiring, configure: impl FnOnce(&mut Options), pro
 where
     P: Fn(&[u8], &mut Reply<'_, Instant>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
 {
+    let (server, events, _gate) = serve_gated(wiring, configure, process);
+    (server, events)
+}
+
+/// As [`serve`], with a gate that is open at first.
+pub(crate) fn serve_gated<P>(
+    wiring: Wiring,
+    configure: impl FnOnce(&mut Options),
+    process: P,
+) -> (Server, Events, Arc<Gate>)
+where
+    P: Fn(&[u8], &mut Reply<'_, Instant>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
+{
     let mut options = wiring.options();
     configure(&mut options);
     let (events, receiver) = channel();
-    let handler = Told { process, handle: OnceLock::new(), events };
+    let gate = Arc::new(Gate::default());
+    let handler = Told { process, gate: Arc::clone(&gate), handle: OnceLock::new(), events };
     let server = Server::start("127.0.0.1:0", wiring.mode(), &options, handler).expect("the server starts");
-    (server, Events(receiver))
+    (server, Events(receiver), gate)
 }
 
 /// The reply is the request.
@@ -296,7 +343,7 @@ impl Client {
     pub(crate) fn connect_narrow(server: &Handle) -> Client {
         let address: SocketAddr = server.local_address().parse().expect("an address with a port");
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket is made");
-        socket.set_recv_buffer_size(16 * 1024).expect("a buffer may be small");
+        socket.set_recv_buffer_size(128 * 1024).expect("a buffer may be small");
         socket.connect(&address.into()).expect("the server accepts");
         Client::with(socket.into())
     }
