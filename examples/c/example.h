@@ -1,6 +1,6 @@
 /*
- * What the four examples share: their command line, and the life of a server from its start to its report. What
- * differs, and what is worth reading first, stands in the examples themselves. Not a part of the library.
+ * What the examples share: their command line, and the life of a server from its start to its report. What differs,
+ * and what is worth reading first, stands in the examples themselves. Not a part of the library.
  *
  * To be included before any other header: it asks the C library for POSIX (sigaction, nanosleep).
  */
@@ -119,7 +119,7 @@ static inline reactor_status example_set_workers(reactor_options *options, const
 static _Atomic(reactor *) example_server;
 static atomic_bool example_stop_asked;
 
-/* Runs on the main thread: the library blocks all signals in its own. reactor_request_stop is async-signal-safe. */
+/* Runs on a thread of the program: the library blocks signals in its own. reactor_request_stop is async-signal-safe. */
 static inline void example_on_signal(int number) {
   (void)number;
   atomic_store(&example_stop_asked, true);

@@ -5,7 +5,10 @@
  *   silent       nothing at all        empty      (NULL, 0)
  *   close N      N bytes, then close   fail N     N bytes, then the callback fails
  *   over N       N bytes, after tries to pass the output limit that must be refused
- * Says `open CONN` and `close CONN reason=NAME os_error=N`. --variant refuse: on_open takes every other connection.
+ *   say          nothing, and says `said`
+ *   gate         nothing, says `process waits` and stays until gate 0 opens
+ * Says `open CONN` and `close CONN reason=NAME os_error=N`. --variant refuse: on_open takes every other connection;
+ * gate-open: on_open of the second says `open waits` and stays until gate 1 opens.
  */
 #include "host.h"
 
@@ -15,7 +18,7 @@
 #include <string.h>
 
 static const char delimiter[] = {'\n'};
-static bool refuses;
+static bool refuses, gate_in_open;
 static atomic_ullong offered, opens, closes;
 
 static bool on_open(void *user_data, reactor_conn conn, const char *peer, void **conn_data) {
@@ -24,7 +27,10 @@ static bool on_open(void *user_data, reactor_conn conn, const char *peer, void *
     say("refused");
     return false;
   }
-  opens++;
+  if (++opens == 2 && gate_in_open) {
+    say("open waits");
+    host_pass_gate(1);
+  }
   reactor_conn *own = malloc(sizeof *own);
   CHECK(own != NULL && *conn_data == NULL);
   *own = conn;
@@ -113,6 +119,11 @@ static int32_t process(void *user_data, const uint8_t *data, size_t len, reactor
     return 1;
   } else if (strcmp(verb, "over") == 0) {
     over(reply, n);
+  } else if (strcmp(verb, "say") == 0) {
+    say("said");
+  } else if (strcmp(verb, "gate") == 0) {
+    say("process waits");
+    host_pass_gate(0);
   } else {
     CHECK(strcmp(verb, "silent") == 0);
   }
@@ -132,6 +143,7 @@ static void on_close(void *user_data, reactor_conn conn, uint32_t reason, int32_
 int main(int argc, char **argv) {
   struct host host = host_new(argc, argv);
   refuses = strcmp(host.variant, "refuse") == 0;
+  gate_in_open = strcmp(host.variant, "gate-open") == 0;
   reactor_options *options = host_options(&host);
   CHECK(reactor_options_set_framing_delimiter(options, delimiter, sizeof delimiter, false) == REACTOR_STATUS_OK);
   CHECK(reactor_options_set_on_open(options, on_open) == REACTOR_STATUS_OK);

@@ -138,19 +138,19 @@ reactor *host_start(const struct host *host, reactor_process_fn process, reactor
 
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
-static bool gate_open;
+static bool gate_open[2];
 
-void host_pass_gate(void) {
+void host_pass_gate(unsigned gate) {
   pthread_mutex_lock(&gate_lock);
-  while (!gate_open) {
+  while (!gate_open[gate]) {
     pthread_cond_wait(&gate_opened, &gate_lock);
   }
   pthread_mutex_unlock(&gate_lock);
 }
 
-static void open_gate(void) {
+static void open_gate(unsigned gate) {
   pthread_mutex_lock(&gate_lock);
-  gate_open = true;
+  gate_open[gate] = true;
   pthread_cond_broadcast(&gate_opened);
   pthread_mutex_unlock(&gate_lock);
 }
@@ -184,8 +184,8 @@ static void *obey(void *argument) {
   char line[64];
   bool stopped = false;
   while (read_command(line, sizeof line)) {
-    if (strcmp(line, "go") == 0) {
-      open_gate();
+    if (strcmp(line, "go 0") == 0 || strcmp(line, "go 1") == 0) {
+      open_gate(line[3] == '1');
     } else if (strncmp(line, "stop ", 5) == 0) {
       request_stop(argument, number(line + 5));
       stopped = true;

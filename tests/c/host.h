@@ -42,13 +42,13 @@ reactor_options *host_options(const struct host *host);
 /* Starts the server and says where it listens. The options are freed. Checks that the host's signal dispositions,
    SIGPIPE first of all, are still what they were: the default. */
 reactor *host_start(const struct host *host, reactor_process_fn process, reactor_options *options);
-/* Obeys standard input: `go` opens the gate, `stop MS` and, unless that came, the end of the input (10 s) request the
+/* Obeys standard input: `go 0` and `go 1` open the gates, `stop MS` and, unless that came, the end of the input (10 s) request the
    stop. Waits for it, prints `wait STATUS` and the report; after TIMED_OUT waits for the end of the input; frees, prints
    `free STATUS`. Returns what main returns. */
 int host_run(reactor *reactor);
 
-/* The gate is closed until standard input says `go`. */
-void host_pass_gate(void);
+/* There are two gates, 0 and 1. Each is closed until standard input says `go 0` or `go 1`. */
+void host_pass_gate(unsigned gate);
 
 /* A client socket connected to the reactor, whose reads end after 30 s. */
 int host_connect(const reactor *reactor);

@@ -1,6 +1,6 @@
 /*
  * Raw echo that tells what it sees: `open CONN thread=NAME`, `process len=N`, `close CONN reason=NAME os_error=N`.
- * --variant gate-open: the first on_open says `open waits` and stays until the gate opens; gate-process: the first process
+ * --variant gate-open: the first on_open says `open waits` and stays until gate 0 opens; gate-process: the first process
  * call says `process waits` and does so.
  */
 #include "host.h"
@@ -19,7 +19,7 @@ static bool on_open(void *user_data, reactor_conn conn, const char *peer, void *
   say("open %llu thread=%s", (unsigned long long)conn, thread_name());
   if (gate_in_open && !atomic_exchange(&passed, true)) {
     say("open waits");
-    host_pass_gate();
+    host_pass_gate(0);
   }
   return true;
 }
@@ -31,7 +31,7 @@ static int32_t process(void *user_data, const uint8_t *data, size_t len, reactor
   say("process len=%zu thread=%s", len, thread_name());
   if (gate_in_process && !atomic_exchange(&passed, true)) {
     say("process waits");
-    host_pass_gate();
+    host_pass_gate(0);
   }
   CHECK(reactor_reply_write(reply, data, len) == REACTOR_STATUS_OK);
   return 0;

@@ -124,7 +124,7 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// Tells a program of `tests/c` something, such as `go` or `stop 200`.
+    /// Tells a program of `tests/c` something, such as `go 0` or `stop 200`.
     ///
     /// # Panics
     /// Where it has ended.

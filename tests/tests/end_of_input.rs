@@ -1,6 +1,6 @@
 //! A client's FIN ends its requests and nothing else: what it sent before is answered, an end is no request.
 
-use reactor_tests::{Mode, Server, assert_same_bytes, in_each_mode};
+use reactor_tests::{Client, Mode, Server, assert_same_bytes, in_each_mode};
 
 in_each_mode!(
     a_half_close_while_computing_gets_every_reply_then_fin,
@@ -43,7 +43,7 @@ fn data_and_fin_sent_before_the_server_accepts_are_answered(mode: Mode) {
     for client in late.iter().chain([&first, &silent]) {
         client.wait_until_delivered();
     }
-    server.tell("go");
+    server.tell("go 0");
     for client in &mut late {
         assert_same_bytes(&client.receive_to_end(), b"sent before accept");
     }
@@ -60,25 +60,29 @@ fn bytes_that_wait_join_and_an_end_of_input_is_no_request(mode: Mode) {
     let mut client = server.connect();
     client.send(b"first ");
     server.expect_line("process waits");
+    // Where a worker waits the loop goes on, and shows by this connection when it has read what the first has sent.
+    let mut other = mode.has_workers().then(|| server.connect());
     client.send(b"second ");
+    client.wait_until_delivered();
+    other.as_mut().map(pass_loop);
     client.send(b"third");
     client.finish();
     client.wait_until_delivered();
-    let mut pings = 0;
-    if mode.has_workers() {
-        // The loop goes on while the worker waits. A second answer to another connection shows that the turn of the loop
-        // which had the first, and so the events before it, is over: it has read what was sent.
-        let mut other = server.connect();
-        other.ask(b"ping", b"ping");
-        other.ask(b"pong", b"pong");
-        pings = 2;
-    }
-    server.tell("go");
+    other.as_mut().map(pass_loop);
+    let pings = if mode.has_workers() { 4 } else { 0 };
+    server.tell("go 0");
     assert_same_bytes(&client.receive_to_end(), b"first second third");
     let stopped = server.stop();
     assert_eq!(stopped.count("process len=6 "), 1, "the first request: {:#?}", stopped.lines);
     assert_eq!(stopped.count("process len=12 "), 1, "all that came meanwhile, in one: {:#?}", stopped.lines);
     assert_eq!(stopped.count("process len="), 2 + pings, "{:#?}", stopped.lines);
+}
+
+/// Returns when the loop has read what was delivered before the call: a first answer shows that the turn began, a second
+/// that it is over.
+fn pass_loop(other: &mut Client) {
+    other.ask(b"ping", b"ping");
+    other.ask(b"pong", b"pong");
 }
 
 fn a_client_that_closes_at_once_is_opened_and_closed_once(mode: Mode) {

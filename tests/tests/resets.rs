@@ -4,9 +4,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use nix::errno::Errno;
 use reactor_tests::{Client, Mode, Server, alphabet, in_each_mode};
 
-in_each_mode!(a_reset_in_the_middle_of_a_large_reply, a_reset_in_the_middle_of_many_gathered_replies);
+in_each_mode!(
+    a_reset_in_the_middle_of_a_large_reply,
+    a_reset_in_the_middle_of_many_gathered_replies,
+    a_reset_of_an_idle_connection_is_told_with_its_errno,
+    a_write_after_fin_and_reset_raises_no_sigpipe,
+);
 
 fn a_reset_in_the_middle_of_a_large_reply(mode: Mode) {
     resets_beside_a_bystander(mode, &b"write 4000000\n".repeat(3), 20);
@@ -25,10 +31,13 @@ fn resets_beside_a_bystander(mode: Mode, requests: &[u8], times: usize) {
     thread::scope(|scope| {
         let bystander = scope.spawn(|| ping_until(&over, Client::connect(address)));
         let ends_bystander = SetWhenDropped(&over);
-        for _ in 0..times {
+        for turn in 0..times {
             let mut client = server.connect();
             client.send(requests);
             let _beginning = client.receive(1_000);
+            if turn % 2 == 1 {
+                client.finish();
+            }
             client.reset();
             let line = server.expect_line("close ");
             let reset = line.contains(" reason=RESET os_error=") && !line.ends_with("os_error=0");
@@ -41,6 +50,41 @@ fn resets_beside_a_bystander(mode: Mode, requests: &[u8], times: usize) {
     stopped.report.assert_nothing_lost();
     let due = format!("totals opens={0} closes={0}", times + 1);
     assert_eq!(stopped.count(&due), 1, "{:#?}", stopped.lines);
+}
+
+fn a_reset_of_an_idle_connection_is_told_with_its_errno(mode: Mode) {
+    let mut server = Server::program("commands", mode.args());
+    let mut client = server.connect();
+    client.ask(b"write 3\n", b"abc");
+    client.reset();
+    let line = server.expect_line("close ");
+    let due = format!("reason=RESET os_error={}", Errno::ECONNRESET as i32);
+    assert!(line.ends_with(&due), "{line}");
+}
+
+/// A reset after a FIN makes the error of the next write EPIPE, which is what comes with a SIGPIPE. Nobody may have
+/// looked at the socket in between: the loop stands in a callback meanwhile, its own or, where workers answer, on_open of
+/// another connection. Then several replies wait for one gathered write.
+fn a_write_after_fin_and_reset_raises_no_sigpipe(mode: Mode) {
+    let args = [mode.args_with_one_reactor(), vec!["--variant", "gate-open"]].concat();
+    let mut server = Server::program("commands", &args);
+    let mut client = server.connect();
+    client.send(b"gate\nwrite 20000\nwrite 20000\nsay\n");
+    server.expect_line("process waits");
+    let mut bystander = server.connect();
+    if mode.has_workers() {
+        server.expect_line("open waits");
+    }
+    client.finish();
+    client.reset();
+    server.tell("go 0");
+    server.expect_line("said");
+    server.tell("go 1");
+    bystander.ask(b"write 3\n", b"abc");
+    let line = server.expect_line("close ");
+    assert!(line.contains("reason=RESET os_error="), "{line}");
+    let stopped = server.stop_with(vec![bystander]);
+    stopped.report.assert_nothing_lost();
 }
 
 /// Also where the test fails: the scope waits for its threads.

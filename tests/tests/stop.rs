@@ -133,7 +133,7 @@ fn a_request_in_progress_is_answered_before_the_end(mode: Mode) {
     server.expect_line("process waits");
     // The program obeys in order: the stop has been asked for when the callback goes on.
     server.tell("stop 20000");
-    server.tell("go");
+    server.tell("go 0");
     assert_eq!(client.receive_to_end(), b"in progress");
     drop(client);
     let stopped = server.stop();
@@ -171,7 +171,7 @@ fn a_callback_that_never_returns_delays_nobody_past_the_deadline(mode: Mode) {
     // wait returns while the callback still runs, and says so.
     server.expect_line("wait TIMED_OUT");
     // Now it goes on; what is due after it follows, and its late reply goes nowhere.
-    server.tell("go");
+    server.tell("go 0");
     client.expect_dropped();
     server.expect_line("close ");
     server.expect_line("user_data_free");
