@@ -27,6 +27,7 @@ class Crew {
   #checked;
   #events;
   #workers = [];
+  #started = false;
   #over = false;
 
   /** events: { failed(error, id), exit(code), error(error) } */
@@ -36,23 +37,29 @@ class Crew {
     this.#events = events;
   }
 
-  /** Resolves when all workers have loaded the module; rejects with the error of one that could not. */
+  /** Resolves when all workers have loaded the module; rejects with the error of one that could not, or if aborted. */
   async start() {
-    const all = Array.from({ length: this.#checked.workers }, (_, index) => this.#hire(index));
+    const { signal, workers } = this.#checked;
+    let abort;
+    const aborted = new Promise((_, reject) => (abort = () => reject(signal.reason)));
+    signal?.addEventListener('abort', abort);
     try {
-      await Promise.all(all);
+      await Promise.race([Promise.all(Array.from({ length: workers }, (_, index) => this.#hire(index))), aborted]);
+      this.#started = true;
     } catch (error) {
       await this.stop();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
   }
 
   #hire(index) {
     const { env, execArgv, resourceLimits, workerData } = this.#checked.workerOptions;
-    const init = { hub: this.#hub.id, index, homes: this.#checked.homes, module: this.#checked.handler.module };
+    const { homes, serial, handler } = this.#checked;
+    const init = { hub: this.#hub.id, index, homes, serial, module: handler.module };
     const worker = new Worker(FILE, { env, execArgv, resourceLimits, workerData, argv: [JSON.stringify(init)] });
-    // The server's own timer keeps the process, as long as the user wants that.
-    worker.unref();
+    if (this.#started) worker.unref();
     this.#workers[index] = worker;
     return new Promise((resolve, reject) => {
       let ready = false;
@@ -61,6 +68,8 @@ class Crew {
         const news = message?.reactor;
         if (news?.ready) {
           ready = true;
+          // The server's own timer keeps the process, as long as the user wants that.
+          worker.unref();
           resolve();
         } else if (news?.unloadable) reject((failure = revive(news.unloadable)));
         else if (news?.failed) this.#events.failed(revive(news.failed), news.id);
@@ -78,17 +87,17 @@ class Crew {
 
   #replace(index, code, failure) {
     if (this.#over) return;
+    this.#hireAgain(index, RETRY_MS);
     if (failure !== undefined) this.#events.failed(failure, 0n);
     this.#events.exit(code);
-    this.#hireAgain(index, RETRY_MS);
   }
 
   #hireAgain(index, retryMs) {
     if (this.#over) return;
     this.#hire(index).catch((error) => {
       if (this.#over) return;
-      this.#events.error(error);
       setTimeout(() => this.#hireAgain(index, Math.min(retryMs * 2, LONGEST_RETRY_MS)), retryMs).unref();
+      this.#events.error(error);
     });
   }
 

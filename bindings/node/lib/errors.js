@@ -5,13 +5,30 @@ const { getSystemErrorName } = require('node:util');
 
 const CODES = { ADDRESS_IN_USE: 'EADDRINUSE', ADDRESS_UNAVAILABLE: 'EADDRNOTAVAIL', PERMISSION_DENIED: 'EACCES' };
 
+/** What the engine says of an option, and the option's name here where that is not the same in camel case. */
+const NAMES = [
+  [/\bframe_bytes\b/, 'framing.fixed'],
+  [/\bkeepalive_s\b/, 'keepAliveSeconds'],
+  [/^(?=the low water mark|the high water mark)/, 'outputWaterMarks: '],
+  [/^(?=the length prefix)/, 'framing.lengthPrefix: '],
+  [/^(?=the delimiter)/, 'framing.delimiter: '],
+];
+
+/** The engine's message, with the names that options have in JavaScript. */
+function inOurNames(message) {
+  const named = NAMES.reduce((text, [theirs, ours]) => text.replace(theirs, ours), message);
+  const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+  return named.replace(/\b[a-z]+(?:_[a-z]+)+\b/g, camel);
+}
+
 /** The Error for a failed start at `address`. */
 function startError(error, address) {
-  const [kind, errno] = String(error.code).split(':');
+  const [kind, errno] = String(error?.code).split(':');
   if (!/^[A-Z_]+$/.test(kind) || errno === undefined) return error;
   const number = Number(errno);
   const code = kind in CODES ? (number > 0 ? getSystemErrorName(-number) : CODES[kind]) : `ERR_REACTOR_${kind}`;
-  const result = new Error(kind in CODES ? `listen ${code}: ${error.message}` : error.message);
+  const message = kind === 'INVALID_ARGUMENT' ? inOurNames(error.message) : error.message;
+  const result = new Error(kind in CODES ? `listen ${code}: ${message}` : message);
   result.code = code;
   if (number > 0) result.errno = -number;
   if (kind in CODES) {

@@ -3,6 +3,7 @@
 // Knows nothing of threads. The layout of the batches is that of src/packing.rs: little-endian 32-bit words, as on every
 // platform that Node runs on.
 
+const { isUint8Array } = require('node:util/types');
 const { Connection } = require('./connection.js');
 const { describe } = require('./bytes.js');
 
@@ -39,6 +40,7 @@ class Lane {
   #hub;
   #native;
   #homes;
+  #serial;
   #handler;
   #connections = new Map();
   #in = Buffer.from(new ArrayBuffer(BATCH_BYTES));
@@ -52,11 +54,12 @@ class Lane {
 
   /**
    * handler: { process(data, connection), open?(connection), close?(connection, reason, id), failed(error, connection) }.
-   * homes: the connections of this lane are here for life.
+   * homes: the connections of this lane are here for life. serial: one request of a connection at a time.
    */
-  constructor(hub, index, homes, handler) {
+  constructor(hub, index, { homes, serial }, handler) {
     this.#hub = hub;
     this.#homes = homes;
+    this.#serial = serial;
     this.#handler = handler;
     this.#native = hub.attach(index, () => this.#work());
   }
@@ -116,14 +119,16 @@ class Lane {
 
   #open(low, high, address) {
     const connection = new Connection(this.#hub, low, high, this.#homes, address);
-    this.#connections.set(low, { high, connection });
+    const known = { high, connection, dropped: false };
+    this.#connections.set(low, known);
     try {
       this.#handler.open?.(connection);
     } catch (error) {
+      known.dropped = true;
       this.#handler.failed(error, connection, true);
       this.#hub.close(low, high);
     }
-    return connection;
+    return known;
   }
 
   #close(low, high, reason) {
@@ -137,16 +142,20 @@ class Lane {
     }
   }
 
-  #connection(low, high) {
+  #known(low, high) {
     const known = this.#connections.get(low);
-    if (known !== undefined && known.high === high) return known.connection;
+    if (known !== undefined && known.high === high) return known;
     // Its home was another thread, which has ended, or it has none.
     if (this.#homes) return this.#open(low, high);
-    return new Connection(this.#hub, low, high, false);
+    return { high, connection: new Connection(this.#hub, low, high, false), dropped: false };
   }
 
   #request(key, low, high, data) {
-    const connection = this.#connection(low, high);
+    const { connection, dropped } = this.#known(low, high);
+    if (dropped) {
+      this.#pack(key, SKIP_AND_CLOSE, '');
+      return;
+    }
     Connection.begin(connection, key);
     let reply;
     try {
@@ -162,12 +171,14 @@ class Lane {
   }
 
   #later(key, connection, promise) {
-    // In an order where requests run at once, close() after an await closes the connection rather than this reply.
-    if (!this.#homes) Connection.end(connection, key);
-    promise.then(
+    // In an order where requests run at once, close() before the first await closes after this reply, as everywhere; one
+    // after it is not that of this request to tell, and closes the connection.
+    const closes = !this.#serial && Connection.end(connection, key);
+    // A thenable of somebody else's might settle twice, when its key is another request's.
+    Promise.resolve(promise).then(
       (reply) => {
         try {
-          this.#answer(key, connection, reply);
+          this.#answer(key, connection, reply, closes);
         } catch (error) {
           this.#fail(key, connection, error);
         }
@@ -186,11 +197,11 @@ class Lane {
     this.#handler.failed(error, connection, false);
   }
 
-  #answer(key, connection, reply) {
-    if (reply !== null && reply !== undefined && typeof reply !== 'string' && !(reply instanceof Uint8Array)) {
+  #answer(key, connection, reply, closing = false) {
+    if (reply !== null && reply !== undefined && typeof reply !== 'string' && !isUint8Array(reply)) {
       throw new TypeError(`a handler returns a Uint8Array, a string, null or undefined, and returned ${describe(reply)}`);
     }
-    const closes = Connection.end(connection, key);
+    const closes = Connection.end(connection, key) || closing;
     if (reply === null || reply === undefined) this.#pack(key, closes ? SKIP_AND_CLOSE : SKIP, '');
     else this.#pack(key, closes ? SEND_AND_CLOSE : SEND, reply);
   }

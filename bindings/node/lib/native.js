@@ -11,7 +11,12 @@ function candidates() {
 }
 
 function isGlibc() {
-  return process.report.getReport().header.glibcVersionRuntime !== undefined;
+  const { excludeNetwork } = process.report;
+  // Else the report looks up the names of all peers.
+  process.report.excludeNetwork = true;
+  const { header } = process.report.getReport();
+  process.report.excludeNetwork = excludeNetwork;
+  return header.glibcVersionRuntime !== undefined;
 }
 
 function find() {

@@ -3,6 +3,7 @@
 
 const path = require('node:path');
 const os = require('node:os');
+const { isUint8Array } = require('node:util/types');
 const { fileURLToPath, pathToFileURL } = require('node:url');
 const { describe } = require('./bytes.js');
 
@@ -64,7 +65,7 @@ function framing(value, native) {
   native.strip = value.strip;
   if (value.delimiter !== undefined) {
     const { delimiter } = value;
-    if (typeof delimiter !== 'string' && !(delimiter instanceof Uint8Array)) {
+    if (typeof delimiter !== 'string' && !isUint8Array(delimiter)) {
       throw wrong('options.framing.delimiter', 'a string or a Uint8Array', delimiter);
     }
     native.framing = 1;
@@ -162,12 +163,14 @@ function check(to, mode, process, options = {}) {
   }
   const number = oneOf('mode', mode, MODES);
   const found = handler(process);
+  const serial = (options.order ?? 'serial') === 'serial';
   return {
     address: address(to),
     mode: number,
     handler: found,
     workers: workers(number, found.module !== undefined, options),
-    homes: found.run !== undefined || (options.order ?? 'serial') === 'serial',
+    homes: found.run !== undefined || serial,
+    serial,
     native: nativeOptions(options),
     workerOptions: workerOptions ?? {},
     signal,

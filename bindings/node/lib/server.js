@@ -30,7 +30,6 @@ class Server extends EventEmitter {
   #ended;
   #listening = true;
   #warnedMs = -Infinity;
-  #lastStats;
 
   constructor(key, hub) {
     super();
@@ -50,7 +49,7 @@ class Server extends EventEmitter {
   async #start(checked) {
     const { signal } = checked;
     signal?.throwIfAborted();
-    if (checked.handler.module === undefined) this.#serveHere(checked.handler.run);
+    if (checked.handler.module === undefined) this.#serveHere(checked);
     else await this.#serveByWorkers(checked);
     let ended;
     this.#ended = new Promise((resolve) => (ended = resolve));
@@ -71,9 +70,9 @@ class Server extends EventEmitter {
     }
   }
 
-  #serveHere(run) {
-    this.#lane = new Lane(this.#hub, 0, true, {
-      process: run,
+  #serveHere(checked) {
+    this.#lane = new Lane(this.#hub, 0, checked, {
+      process: checked.handler.run,
       open: (connection) => this.emit('connection', connection),
       close: (_connection, reason, id) => this.emit('connectionClose', id, reason),
       failed: (error, connection) => this.#failed(error, connection?.id ?? 0n),
@@ -81,7 +80,7 @@ class Server extends EventEmitter {
   }
 
   async #serveByWorkers(checked) {
-    this.#lane = new Lane(this.#hub, checked.workers, true, {
+    this.#lane = new Lane(this.#hub, checked.workers, { homes: true, serial: true }, {
       close: (_connection, reason, id) => this.emit('connectionClose', id, reason),
       failed: (error) => this.#failed(error, 0n),
     });
@@ -90,7 +89,7 @@ class Server extends EventEmitter {
     this.on('removeListener', (event) => event === 'connectionClose' && wants());
     this.#crew = new Crew(this.#hub, checked, {
       failed: (error, id) => this.#failed(error, id),
-      exit: (code) => this.emit('workerExit', code),
+      exit: (code) => this.#tell('workerExit', code),
       error: (error) => this.#error(error),
     });
     try {
@@ -107,13 +106,24 @@ class Server extends EventEmitter {
     this.#lane.detach();
     await this.#crew?.stop();
     clearInterval(this.#keepAlive);
-    this.emit('close', report);
+    this.#tell('close', report);
     return report;
+  }
+
+  /** What a listener throws is its program's affair, and must not stop what we are about. */
+  #tell(event, ...news) {
+    try {
+      this.emit(event, ...news);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   #failed(error, id) {
     if (this.listenerCount('handlerError') > 0) {
-      this.emit('handlerError', error, id);
+      this.#tell('handlerError', error, id);
       return;
     }
     const nowMs = performance.now();
@@ -125,7 +135,7 @@ class Server extends EventEmitter {
   }
 
   #error(error) {
-    if (this.listenerCount('error') > 0) this.emit('error', error);
+    if (this.listenerCount('error') > 0) this.#tell('error', error);
     else process.emitWarning(error instanceof Error ? error : new Error(String(error)));
   }
 

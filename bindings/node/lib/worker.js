@@ -2,14 +2,25 @@
 // Owns a worker thread: loads the handler module, serves one lane with it. Requests come straight from the native
 // reactor; the thread that called start hears of readiness and failures alone.
 
+const { isNativeError } = require('node:util/types');
 const { parentPort } = require('node:worker_threads');
 const { load } = require('./native.js');
 const { Lane } = require('./lane.js');
 
 /** A value that can be posted, as near to `error` as possible. */
 function portable(error) {
-  if (!(error instanceof Error)) return { value: safe(error) };
-  return { name: error.name, message: error.message, stack: error.stack, code: safe(error.code) };
+  if (!(error instanceof Error || isNativeError(error))) return { value: safe(error) };
+  const [name, message, stack] = ['name', 'message', 'stack'].map((property) => text(error, property));
+  return { name, message, stack, code: safe(error.code) };
+}
+
+/** A property of a thrown thing, which may be anything; even to read it may throw. */
+function text(error, property) {
+  try {
+    return String(error[property]);
+  } catch {
+    return `(no ${property})`;
+  }
 }
 
 function safe(value) {
@@ -25,7 +36,7 @@ function post(message) {
 }
 
 async function main() {
-  const { hub: id, index, homes, module } = JSON.parse(process.argv.splice(2, 1)[0]);
+  const { hub: id, index, homes, serial, module } = JSON.parse(process.argv.splice(2, 1)[0]);
   let lane;
   parentPort.on('message', (message) => {
     if (message?.reactor !== 'stop') return;
@@ -36,7 +47,7 @@ async function main() {
     const loaded = await import(module);
     const exported = handlerOf(loaded);
     const hub = load().Hub.open(id);
-    lane = new Lane(hub, index, homes, {
+    lane = new Lane(hub, index, { homes, serial }, {
       process: exported.default,
       open: exported.open,
       close: exported.close && ((connection, reason) => connection && exported.close(connection, reason)),

@@ -1,5 +1,5 @@
 //! The native half of the npm package `reactor`: the engine's threads own the sockets, and JavaScript runs the compute step
-//! alone. One hand-over carries many requests: see [`lane`]. lib/ is the other half; nothing here is public API.
+//! alone. One hand-over carries many requests: see `lane`. lib/ is the other half; nothing here is public API.
 
 mod hub;
 mod lane;

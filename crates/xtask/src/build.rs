@@ -1,5 +1,5 @@
-//! Builds the release library and the C examples, and nothing that is newer than what it is made from. Runs none of
-//! them.
+//! Builds the release library, the C examples and the Node package, and nothing that is newer than what it is made
+//! from. Runs none of them.
 
 use std::env;
 use std::fs;
@@ -9,12 +9,19 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
+use crate::node_package;
 use crate::process;
 use crate::tools;
 use crate::workspace::{Workspace, files_in};
 
-/// The library, then the examples.
+/// What a C programmer needs, then what a Node programmer needs.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    c(workspace)?;
+    node_package::build(workspace)
+}
+
+/// The library, then the examples.
+pub(crate) fn c(workspace: &Workspace) -> Result<()> {
     library(workspace)?;
     examples(workspace)
 }

@@ -15,8 +15,8 @@ const PREFIX: &str = "summary: ";
 /// How often `progress` is told that it still runs.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How much of its time the client keeps to say which connections did not end.
-const REPORT: Duration = Duration::from_secs(10);
+/// How much of its time the client keeps to say which connections did not end: it gives its processes 30 s for that.
+const REPORT: Duration = Duration::from_secs(40);
 
 /// What the client says of itself in its last line.
 #[derive(Debug, PartialEq)]

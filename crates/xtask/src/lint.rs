@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build;
 use crate::header;
+use crate::node_package;
 use crate::process;
 use crate::prototypes::{differences, prototypes};
 use crate::steps::Steps;
@@ -45,13 +46,15 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mend = "the declaration in crates/reactor-capi, then cargo xtask header";
     steps.step("header is as agreed", mend, || header_is_as_agreed(&workspace.root, args.whole));
 
-    for module in workspace.modules()? {
-        let module = module.strip_prefix(&workspace.root).unwrap_or(&module);
+    let mend = "bindings/node/index.d.ts, so that it takes every program that the agreed API takes";
+    steps.step("types of the Node package are as agreed", mend, || node_package::check_agreed_types(workspace));
+    for script in workspace.scripts()? {
+        let script = script.strip_prefix(&workspace.root).unwrap_or(&script);
         let node = tools::node(workspace).map(|mut node| {
-            node.arg("--check").arg(module);
+            node.arg("--check").arg(script);
             node
         });
-        steps.command(&format!("syntax of {}", module.display()), node);
+        steps.command(&format!("syntax of {}", script.display()), node);
     }
     steps.finish()
 }

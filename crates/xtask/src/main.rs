@@ -5,6 +5,7 @@ mod cluster;
 mod demo;
 mod header;
 mod lint;
+mod node_package;
 mod process;
 mod prototypes;
 mod serve;
@@ -23,9 +24,9 @@ use workspace::Workspace;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Build the release library and the C examples
+    /// Build the release library, the C examples and, where there is Node.js, its package
     Build,
-    /// Run the cluster client against the C echo server in each mode, and show the figures in a table
+    /// Run the cluster client against the C and the Node echo server, and show the figures in a table
     Demo(demo::Args),
     /// Build, then run one C example in the foreground
     Serve(serve::Args),
@@ -35,6 +36,8 @@ enum Task {
     Lint(lint::Args),
     /// Build everything, then run every suite
     Test(test::Args),
+    /// Write the tarball of the Node package to target/package
+    Pack,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Header => header::write(&workspace.root),
         Task::Lint(args) => lint::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args),
+        Task::Pack => node_package::pack(&workspace),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

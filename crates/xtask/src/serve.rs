@@ -26,7 +26,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if !names.contains(&args.example.as_str()) {
         bail!("there is no example `{}`; there are: {}", args.example, names.join(", "));
     }
-    build::everything(workspace)?;
+    build::c(workspace)?;
     let program = workspace.examples_dir().join(&args.example);
     let error = Command::new(&program).args(&args.args).exec();
     Err(error).with_context(|| format!("running {}", program.display()))

@@ -1,8 +1,12 @@
-//! `cargo xtask test`: every suite, against the release library and the C examples.
+//! `cargo xtask test`: every suite, against the release library, the C examples and the Node package.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
 use crate::build;
+use crate::node_package;
 use crate::steps::Steps;
 use crate::tools;
 use crate::workspace::{Workspace, files_in};
@@ -27,14 +31,20 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     rust.env("REACTOR_EXAMPLES_DIR", workspace.examples_dir());
     steps.command("rust: units, properties, documentation, end to end", Ok(rust));
 
-    let clients = files_in(&workspace.root.join("clients/test"), ".test.mjs")?;
-    if !clients.is_empty() {
-        let node = tools::node(workspace).map(|mut node| {
-            node.arg("--test").args(args.filter.iter().map(|filter| format!("--test-name-pattern={filter}")));
-            node.args(clients);
-            node
-        });
-        steps.command("node: clients", node);
+    for (name, folder) in [("node: clients", "clients/test"), ("node: the package", "bindings/node/test")] {
+        let files = files_in(&workspace.root.join(folder), ".test.mjs")?;
+        if !files.is_empty() {
+            steps.command(name, node_tests(workspace, args, files));
+        }
     }
+    let mend = "the named line of bindings/node/index.d.ts or test/types; or the way to the npm registry";
+    steps.step("node: types of the package", mend, || node_package::check_types(workspace));
     steps.finish()
+}
+
+fn node_tests(workspace: &Workspace, args: &Args, files: Vec<PathBuf>) -> Result<Command> {
+    let mut node = tools::node(workspace)?;
+    node.arg("--test").args(args.filter.iter().map(|filter| format!("--test-name-pattern={filter}")));
+    node.args(files);
+    Ok(node)
 }

@@ -35,6 +35,15 @@ pub(crate) fn node(workspace: &Workspace) -> Result<Command> {
     found(workspace, "node", "install Node.js 20 or newer, so that `node` is on the PATH")
 }
 
+/// npm, which comes with Node.js.
+pub(crate) fn npm(workspace: &Workspace) -> Result<Command> {
+    found(
+        workspace,
+        "npm",
+        "install Node.js 20 or newer with its npm, so that `npm` is on the PATH (Debian: the package npm)",
+    )
+}
+
 /// The command of this line, which may carry arguments ("ccache gcc"), to be run at the root.
 fn found(workspace: &Workspace, line: &str, remedy: &str) -> Result<Command> {
     let mut words = line.split_whitespace();

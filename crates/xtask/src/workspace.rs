@@ -43,20 +43,37 @@ impl Workspace {
         files_in(&self.root.join("examples/c"), ".c")
     }
 
-    /// Each JavaScript module of the checkout, and none that was installed or built.
-    pub(crate) fn modules(&self) -> Result<Vec<PathBuf>> {
-        let mut modules = Vec::new();
+    /// The sources of the Node package.
+    pub(crate) fn node_package(&self) -> PathBuf {
+        self.root.join("bindings/node")
+    }
+
+    /// Where the packed Node package goes.
+    pub(crate) fn package_dir(&self) -> PathBuf {
+        self.target.join("package")
+    }
+
+    /// Where settings for the TypeScript compiler are written.
+    pub(crate) fn types_dir(&self) -> PathBuf {
+        self.target.join("types")
+    }
+
+    /// Each JavaScript file of the checkout, and none that was installed or built.
+    pub(crate) fn scripts(&self) -> Result<Vec<PathBuf>> {
+        let mut scripts = Vec::new();
         let mut folders = vec![self.root.clone()];
         while let Some(folder) = folders.pop() {
-            modules.extend(files_in(&folder, ".mjs")?);
+            for ending in [".mjs", ".js", ".cjs"] {
+                scripts.extend(files_in(&folder, ending)?);
+            }
             let within = entries(&folder)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink());
             folders.extend(within.filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 *path != self.target && name != "target" && name != "node_modules" && !name.starts_with('.')
             }));
         }
-        modules.sort();
-        Ok(modules)
+        scripts.sort();
+        Ok(scripts)
     }
 }
 

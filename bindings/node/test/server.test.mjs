@@ -1,0 +1,309 @@
+// The Server: where it listens, what it sends and counts, its events, its end.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import {
+  closings,
+  connect,
+  handler,
+  LIMIT,
+  LINES,
+  MODES,
+  next,
+  serve,
+  start,
+  until,
+  variants,
+} from './fixtures/scene.mjs';
+import { lastLine, run } from './fixtures/child.mjs';
+
+const NO_CONNECTION = 1n << 40n;
+const REPORT = [
+  'connectionsDrained',
+  'connectionsAborted',
+  'requestsCompleted',
+  'requestsAbandoned',
+  'bytesUnsent',
+  'callbacksRunning',
+];
+const STATS = [
+  'reactors',
+  'connectionsOpen',
+  'connectionsAccepted',
+  'connectionsRefused',
+  'connectionsTimedOut',
+  'connectionsReset',
+  'acceptErrors',
+  'requests',
+  'replies',
+  'callbackFailures',
+  'requestsInFlight',
+  'bytesIn',
+  'bytesOut',
+  'memoryBytes',
+  'readsPaused',
+  'queueWaitUsP99',
+  'processUsP99',
+  'loopBusyUsMax',
+];
+
+const echo = (data) => data;
+
+function folder(t) {
+  const at = fs.mkdtempSync(path.join(tmpdir(), 'reactor-'));
+  t.after(() => fs.rmSync(at, { recursive: true }));
+  return at;
+}
+
+for (const { title, mode, process, few } of await variants('obedient.mjs')) {
+  test(`send, broadcast and closeConnection reach connections, and only live ones (${title})`, LIMIT, async (t) => {
+    const server = await serve(t, mode, process, { ...few, ...LINES });
+    const closed = closings(server);
+    const clients = await Promise.all(Array.from({ length: 3 }, () => connect(t, server)));
+    const ids = [];
+    for (const client of clients) ids.push(BigInt(await client.ask('id')));
+    assert.equal(server.send(ids[1], 'to you'), true);
+    assert.equal(await clients[1].line(), 'to you');
+    assert.equal(server.broadcast(new Uint8Array([0x61])), 3);
+    for (const client of clients) assert.equal(await client.line(), 'a');
+    assert.equal(server.closeConnection(ids[1]), true);
+    assert.equal((await clients[1].rest()).length, 0);
+    assert.equal(await closed.of(ids[1]), 'local');
+    for (const ended of [ids[1], NO_CONNECTION, 0n, (1n << 64n) - 1n]) {
+      assert.equal(server.send(ended, 'x'), false);
+      assert.equal(server.closeConnection(ended), false);
+    }
+    assert.equal(server.broadcast('b'), 2);
+    assert.equal(await clients[0].line(), 'b');
+    for (const id of [5, '5', undefined, null]) {
+      assert.throws(() => server.send(id, 'x'), { name: 'TypeError', message: /connection must be a bigint, and is / });
+      assert.throws(() => server.closeConnection(id), { name: 'TypeError', message: /connection must be a bigint/ });
+    }
+    for (const data of [5, null, undefined, {}, []]) {
+      assert.throws(() => server.send(ids[0], data), {
+        name: 'TypeError',
+        message: /data must be a Uint8Array or a string/,
+      });
+      assert.throws(() => server.broadcast(data), {
+        name: 'TypeError',
+        message: /data must be a Uint8Array or a string/,
+      });
+    }
+  });
+
+  test(`stats count what happened (${title})`, LIMIT, async (t) => {
+    const server = await serve(t, mode, process, { ...few, ...LINES, ...(mode === 'multi' ? { reactors: 2 } : {}) });
+    const client = await connect(t, server);
+    for (let round = 0; round < 10; round += 1) await client.ask('echo 1234');
+    // A loop counts what it has written when the peer may have it already.
+    await until(() => server.stats().bytesOut === 50);
+    const stats = server.stats();
+    assert.deepEqual(Object.keys(stats).sort(), [...STATS].sort());
+    for (const [name, value] of Object.entries(stats))
+      assert.ok(Number.isSafeInteger(value) && value >= 0, `${name} ${value}`);
+    assert.equal(stats.reactors, mode === 'multi' ? 2 : 1);
+    assert.equal(stats.connectionsOpen, 1);
+    assert.equal(stats.connectionsAccepted, 1);
+    assert.equal(stats.requests, 10);
+    assert.equal(stats.replies, 10);
+    assert.equal(stats.requestsInFlight, 0);
+    assert.equal(stats.bytesIn, 100);
+    assert.equal(stats.bytesOut, 50);
+    const each = Array.from({ length: stats.reactors }, (_, reactor) => server.stats(reactor));
+    assert.equal(
+      each.reduce((sum, one) => sum + one.requests, 0),
+      10,
+    );
+    assert.throws(() => server.stats(stats.reactors + 2), { code: 'ERR_REACTOR_INVALID_ARGUMENT', message: /reactor/ });
+    for (const wrong of ['0', -1, 1.5, null, 2 ** 32]) assert.throws(() => server.stats(wrong), { name: 'TypeError' });
+  });
+
+  test(
+    `stop answers what was admitted, reports, and tells it in 'close'; twice is the same stop (${title})`,
+    LIMIT,
+    async (t) => {
+      const server = await serve(t, mode, process, { ...few, ...LINES });
+      const closed = closings(server);
+      const clients = await Promise.all(Array.from({ length: 3 }, () => connect(t, server)));
+      for (const client of clients) assert.equal(await client.ask('echo on'), 'on');
+      assert.equal(server.listening, true);
+      const told = next(server, 'close');
+      const [first, second] = [server.stop(), server.stop(0)];
+      assert.equal(server.listening, false);
+      const report = await first;
+      assert.deepEqual(await second, report);
+      assert.deepEqual((await told)[0], report);
+      assert.deepEqual(await server.stop(), report);
+      assert.deepEqual(Object.keys(report).sort(), [...REPORT].sort());
+      for (const value of Object.values(report)) assert.equal(typeof value, 'number');
+      assert.equal(report.connectionsDrained + report.connectionsAborted, 3);
+      assert.equal(report.callbacksRunning, 0);
+      for (const client of clients) assert.equal((await client.rest()).length, 0);
+      assert.equal(closed.reasons.size, 3);
+      for (const reason of closed.reasons.values()) assert.equal(reason, 'shutdown');
+      await assert.rejects(connect(t, server), { code: 'ECONNREFUSED' });
+      // What asks for it after the end gets a plain answer.
+      assert.equal(server.send(1n, 'x'), false);
+      assert.equal(server.broadcast('x'), 0);
+      assert.equal(server.closeConnection(1n), false);
+      assert.equal(typeof server.address().port, 'number');
+      assert.throws(() => server.stats(), { code: 'ERR_REACTOR_GONE' });
+      server.ref().unref();
+    },
+  );
+}
+
+for (const mode of MODES) {
+  test(`stop waits for promises that are open, up to its deadline (${mode})`, LIMIT, async (t) => {
+    const begun = [];
+    const server = await serve(t, mode, () => new Promise((resolve) => begun.push(resolve)), LINES);
+    const client = await connect(t, server);
+    client.write('x\n');
+    while (begun.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const stopped = server.stop();
+    begun[0]('answered');
+    const report = await stopped;
+    assert.equal(String(await client.rest()), 'answered\n');
+    assert.deepEqual([report.requestsCompleted, report.requestsAbandoned, report.connectionsDrained], [1, 0, 1]);
+  });
+
+  test(`IPv4, IPv6 and socket paths are listened at, and told by address() (${mode})`, LIMIT, async (t) => {
+    const at = path.join(folder(t), 'socket');
+    for (const [address, family, host] of [
+      ['127.0.0.1:0', 'IPv4', '127.0.0.1'],
+      ['[::1]:0', 'IPv6', '::1'],
+      [{ host: '127.0.0.1', port: 0 }, 'IPv4', '127.0.0.1'],
+      [{ host: '::1', port: 0 }, 'IPv6', '::1'],
+      [{ port: 0 }, 'IPv6', '::'],
+    ]) {
+      const server = await serve(t, mode, echo, {}, address);
+      const { port, ...rest } = server.address();
+      assert.deepEqual(rest, { address: host, family });
+      assert.ok(port > 0 && port < 65_536);
+      assert.equal(String(await (await connect(t, server)).write('hello').read(5)), 'hello');
+    }
+    for (const address of [{ path: at }, `unix:${at}`]) {
+      let remote;
+      const server = await serve(
+        t,
+        mode,
+        (data, connection) => {
+          remote = connection.remoteAddress;
+          return data;
+        },
+        { unixMode: 0o640 },
+        address,
+      );
+      assert.equal(server.address(), at);
+      assert.equal(fs.statSync(at).mode & 0o777, 0o640);
+      assert.equal(String(await (await connect(t, server)).write('hello').read(5)), 'hello');
+      assert.equal(typeof remote, 'string');
+      await server.stop(0);
+      assert.equal(fs.existsSync(at), false);
+    }
+  });
+
+  test(`'connectionClose' tells the reason (${mode})`, LIMIT, async (t) => {
+    const options = { framing: { lengthPrefix: 4, strip: true }, maxFrameBytes: 64, idleTimeoutMs: 100 };
+    const server = await serve(t, mode, echo, options);
+    const cases = {
+      peer: (client) => client.end(),
+      reset: (client) => client.socket.resetAndDestroy(),
+      'frame-too-large': (client) => client.write(Buffer.from([0, 0, 1, 0])),
+      'idle-timeout': () => {},
+    };
+    for (const [expected, act] of Object.entries(cases)) {
+      const opened = once(server, 'connection');
+      const told = once(server, 'connectionClose');
+      const client = await connect(t, server);
+      const [{ id }] = await opened;
+      act(client);
+      assert.deepEqual(await told, [id, expected]);
+    }
+  });
+}
+
+test('a signal that is aborted before start rejects it, and nothing listens', LIMIT, async (t) => {
+  for (const process of [echo, handler('echo.mjs')]) {
+    const reason = new Error('changed my mind');
+    await assert.rejects(start('127.0.0.1:0', 'single', process, { signal: AbortSignal.abort(reason) }), reason);
+    await assert.rejects(start('127.0.0.1:0', 'single', process, { signal: AbortSignal.abort() }), {
+      name: 'AbortError',
+    });
+    await assert.rejects(
+      start('127.0.0.1:0', 'single', process, { signal: AbortSignal.abort(null) }),
+      (error) => error === null,
+    );
+  }
+});
+
+test('a signal that is aborted while a module loads rejects start', LIMIT, async (t) => {
+  const controller = new AbortController();
+  const starting = start('127.0.0.1:0', 'pooled', handler('loads-for-ever.mjs'), {
+    workers: 2,
+    signal: controller.signal,
+  });
+  setImmediate(() => controller.abort());
+  await assert.rejects(starting, { name: 'AbortError' });
+});
+
+for (const { title, mode, process, few } of await variants('obedient.mjs')) {
+  test(`a signal that is aborted after start stops it with no drain (${title})`, LIMIT, async (t) => {
+    const controller = new AbortController();
+    const server = await serve(t, mode, process, { ...few, ...LINES, signal: controller.signal });
+    const client = await connect(t, server);
+    assert.equal(await client.ask('echo on'), 'on');
+    client.write('never\n');
+    while (server.stats().requestsInFlight === 0) await new Promise((resolve) => setImmediate(resolve));
+    const told = once(server, 'close');
+    controller.abort();
+    const [report] = await told;
+    assert.equal(report.requestsAbandoned, 1);
+    assert.equal(server.listening, false);
+    await client.ended;
+  });
+}
+
+test('Symbol.asyncDispose stops the server', LIMIT, async (t) => {
+  const dispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+  const server = await serve(t, 'single', echo);
+  assert.equal(await server[dispose](), undefined);
+  assert.equal(server.listening, false);
+  await server[dispose]();
+});
+
+test('stop refuses what is no time', LIMIT, async (t) => {
+  const server = await serve(t, 'single', echo);
+  for (const wrong of ['5', -1, 1.5, NaN, Infinity, null, 2 ** 32]) {
+    await assert.rejects(server.stop(wrong), {
+      name: 'TypeError',
+      message: /drainTimeoutMs must be a whole number.*, and is /,
+    });
+  }
+  assert.equal(server.listening, true);
+});
+
+test("a listener of 'close' that throws does not keep stop from its end", LIMIT, async () => {
+  const { code, stdout, stderr } = await run('throwing-close.mjs');
+  assert.equal(code, 0, stderr);
+  assert.equal(lastLine(stdout), 'stopped, uncaught: from the listener');
+});
+
+test('the package is the same by require and by import', LIMIT, async () => {
+  const { createRequire } = await import('node:module');
+  const required = createRequire(import.meta.url)('../index.js');
+  const imported = await import('../index.mjs');
+  assert.equal(required.start, imported.start);
+  assert.equal(imported.default, required);
+  assert.match(imported.version, /^\d+\.\d+\.\d+$/);
+  assert.equal(imported.version, required.version);
+});
+
+test('a Server is made by start alone', LIMIT, async (t) => {
+  const server = await serve(t, 'single', echo);
+  assert.throws(() => new server.constructor(), { name: 'TypeError', message: /made by start/ });
+});
