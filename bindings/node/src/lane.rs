@@ -50,12 +50,10 @@ impl Lane {
         state.attachment += 1;
         state.attached = true;
         let attachment = state.attachment;
-        let waiting = !state.outbox.is_empty();
         drop(state);
+        // Whatever rang while nobody was there: once more, for what waits and for what comes between.
         self.rung.store(false, Ordering::SeqCst);
-        if waiting {
-            self.ring();
-        }
+        self.ring();
         attachment
     }
 
@@ -69,8 +67,8 @@ impl Lane {
         let bell = state.bell.take();
         let open = std::mem::take(&mut state.open);
         state.outbox.clear();
-        drop(state);
         self.in_flight.store(0, Ordering::Relaxed);
+        drop(state);
         // Both talk to others, so not under the lock: a promise that is dropped fails its request.
         drop(open);
         drop(bell);
@@ -81,8 +79,8 @@ impl Lane {
         let mut state = self.lock();
         let key = state.open.insert(deferred);
         state.outbox.push(Kind::Request, key as u32, conn, payload);
-        drop(state);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        drop(state);
         self.ring();
     }
 
@@ -119,9 +117,10 @@ impl Lane {
 
     /// Takes one reply.
     pub(crate) fn reply(&self, reply: PackedReply<'_>) {
-        let deferred = self.lock().open.try_remove(reply.key as usize);
-        let Some(deferred) = deferred else { return };
+        let mut state = self.lock();
+        let Some(deferred) = state.open.try_remove(reply.key as usize) else { return };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        drop(state);
         let conn = deferred.conn();
         let kept = match reply.act {
             Act::Send => deferred.complete(reply.bytes),
@@ -134,10 +133,5 @@ impl Lane {
             // The connection has ended, or ends for it: 'connectionClose' tells why.
             log::debug!("connection {conn}: {error}");
         }
-    }
-
-    /// Bytes that wait for JavaScript.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.lock().outbox.len()
     }
 }

@@ -206,12 +206,6 @@ impl JsLane {
         }
     }
 
-    /// Bytes that wait.
-    #[napi(getter)]
-    pub fn waiting_bytes(&self) -> f64 {
-        self.hub.lane(self.index).map_or(0.0, |lane| lane.waiting_bytes() as f64)
-    }
-
     /// Nobody serves it any more: what is in flight fails.
     #[napi]
     pub fn detach(&self) {

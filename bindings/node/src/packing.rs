@@ -63,11 +63,6 @@ impl Outbox {
         self.head == self.bytes.len()
     }
 
-    /// Bytes that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.head
-    }
-
     pub(crate) fn push(&mut self, kind: Kind, key: u32, conn: u64, data: &[u8]) {
         for word in [kind as u32, key, conn as u32, (conn >> 32) as u32, data.len() as u32] {
             self.bytes.extend_from_slice(&word.to_le_bytes());

@@ -18,16 +18,8 @@ use crate::workspace::Workspace;
 
 const HEADER: &str = "include/reactor.h";
 
-/// How strict to be.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Everything that the agreed header declares must be declared by ours
-    #[arg(long)]
-    whole: bool,
-}
-
 /// Runs all of them, whatever the earlier ones found.
-pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::new("xtask lint", "checks");
     steps.step("format", "cargo fmt --all", || process::run(&mut tools::cargo(workspace, ["fmt", "--all", "--check"])));
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -44,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     steps.command("header as C11", with_header(tools::cc(workspace), ["-std=c11", "-xc"]));
     steps.command("header as C++17", with_header(tools::cxx(workspace), ["-std=c++17", "-xc++"]));
     let mend = "the declaration in crates/reactor-capi, then cargo xtask header";
-    steps.step("header is as agreed", mend, || header_is_as_agreed(&workspace.root, args.whole));
+    steps.step("header is as agreed", mend, || header_is_as_agreed(&workspace.root));
 
     let mend = "bindings/node/index.d.ts, so that it takes every program that the agreed API takes";
     steps.step("types of the Node package are as agreed", mend, || node_package::check_agreed_types(workspace));
@@ -68,7 +60,7 @@ fn with_header(compiler: Result<Command>, dialect: [&str; 2]) -> Result<Command>
 }
 
 /// The agreed header is not part of a checkout: where it is not at hand, there is nothing to compare with.
-fn header_is_as_agreed(root: &Path, whole: bool) -> Result<()> {
+fn header_is_as_agreed(root: &Path) -> Result<()> {
     let named = env::var_os("REACTOR_AGREED_HEADER");
     let path = root.join(named.as_deref().unwrap_or("../shared/api/reactor.h".as_ref()));
     if named.is_none() && !path.exists() {
@@ -76,7 +68,7 @@ fn header_is_as_agreed(root: &Path, whole: bool) -> Result<()> {
         return Ok(());
     }
     let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-    let found = differences(&prototypes(&read(&root.join(HEADER))?), &prototypes(&read(&path)?), whole);
+    let found = differences(&prototypes(&read(&root.join(HEADER))?), &prototypes(&read(&path)?));
     if !found.is_empty() {
         bail!("{}", found.join("\n    "));
     }

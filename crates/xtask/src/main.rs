@@ -33,7 +33,7 @@ enum Task {
     /// Write include/reactor.h and include/reactor.symbols anew
     Header,
     /// Run the static checks
-    Lint(lint::Args),
+    Lint,
     /// Build everything, then run every suite
     Test(test::Args),
     /// Write the tarball of the Node package to target/package
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&workspace, &args),
         Task::Serve(args) => serve::run(&workspace, &args),
         Task::Header => header::write(&workspace.root),
-        Task::Lint(args) => lint::run(&workspace, &args),
+        Task::Lint => lint::run(&workspace),
         Task::Test(args) => test::run(&workspace, &args),
         Task::Pack => node_package::pack(&workspace),
     };

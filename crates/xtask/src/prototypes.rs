@@ -12,8 +12,8 @@ pub(crate) fn prototypes(header: &str) -> Prototypes {
     statements(&code).iter().filter_map(|statement| named(&respaced(statement))).collect()
 }
 
-/// What is different, a line for each prototype; with `whole` also what `agreed` has and `ours` lacks.
-pub(crate) fn differences(ours: &Prototypes, agreed: &Prototypes, whole: bool) -> Vec<String> {
+/// What is different, a line for each prototype: changed, not agreed, or missing.
+pub(crate) fn differences(ours: &Prototypes, agreed: &Prototypes) -> Vec<String> {
     let mut found = Vec::new();
     for (name, here) in ours {
         match agreed.get(name) {
@@ -22,10 +22,8 @@ pub(crate) fn differences(ours: &Prototypes, agreed: &Prototypes, whole: bool) -
             Some(_) => {}
         }
     }
-    if whole {
-        let missing = agreed.iter().filter(|(name, _)| !ours.contains_key(*name));
-        found.extend(missing.map(|(name, there)| format!("{name} is missing: {there}")));
-    }
+    let missing = agreed.iter().filter(|(name, _)| !ours.contains_key(*name));
+    found.extend(missing.map(|(name, there)| format!("{name} is missing: {there}")));
     found
 }
 
@@ -143,24 +141,23 @@ mod tests {
     fn white_space_makes_no_difference() {
         let ours = "r* r_start ( const char * addr,uint32_t   mode\n) ;\nconst char*r_last_error( void );
             typedef int32_t(* r_process_fn ) (void*user_data,size_t len);";
-        assert_eq!(differences(&prototypes(ours), &prototypes(AGREED), false), [""; 0]);
+        assert_eq!(differences(&prototypes(ours), &prototypes(AGREED)), [""; 0]);
     }
 
     #[test]
     fn types_names_and_order_make_a_difference() {
         for ours in ["r *r_start(char *addr, uint32_t mode);", "r *r_start(const char *a, uint32_t mode);"] {
-            let found = differences(&prototypes(ours), &prototypes(AGREED), false);
-            assert!(found.len() == 1 && found[0].starts_with("r_start differs: "), "{found:?}");
+            let found = differences(&prototypes(ours), &prototypes(AGREED));
+            assert!(found[0].starts_with("r_start differs: "), "{found:?}");
         }
-        let found = differences(&prototypes("void r_more(void);"), &prototypes(AGREED), false);
-        assert_eq!(found, ["r_more is not agreed: void r_more(void)"]);
+        let found = differences(&prototypes("void r_more(void);"), &prototypes(AGREED));
+        assert_eq!(found[0], "r_more is not agreed: void r_more(void)");
     }
 
     #[test]
-    fn what_is_missing_counts_only_for_the_whole() {
+    fn what_is_missing_is_named() {
         let ours = AGREED.replace("const char *r_last_error(void);", "");
         let (ours, agreed) = (prototypes(&ours), prototypes(AGREED));
-        assert_eq!(differences(&ours, &agreed, false), [""; 0]);
-        assert_eq!(differences(&ours, &agreed, true), ["r_last_error is missing: const char *r_last_error(void)"]);
+        assert_eq!(differences(&ours, &agreed), ["r_last_error is missing: const char *r_last_error(void)"]);
     }
 }
