@@ -69,36 +69,46 @@ impl Hub {
     }
 }
 
+/// Where a connection was opened.
+pub(crate) struct Home {
+    lane: usize,
+    /// The lane's JavaScript has answered a request of it, and so has seen it opened: others may have requests too.
+    pub(crate) opened: AtomicBool,
+}
+
 /// What the engine calls.
 pub(crate) struct Requests(pub(crate) Arc<Hub>);
 
 impl Handler for Requests {
-    /// The connection's lane.
-    type Data = usize;
+    type Data = Arc<Home>;
 
     fn started(&self, server: &Handle) {
         self.0.set_handle(Some(server.clone()));
     }
 
-    fn open(&self, conn: ConnId, peer: Peer) -> Option<usize> {
+    fn open(&self, conn: ConnId, peer: Peer) -> Option<Arc<Home>> {
         let home = self.0.least(|lane| lane.connections.load(Ordering::Relaxed));
         let lane = &self.0.lanes[home];
         lane.connections.fetch_add(1, Ordering::Relaxed);
         lane.tell(Kind::Open, 0, conn.as_u64(), peer.to_string().as_bytes());
-        Some(home)
+        Some(Arc::new(Home { lane: home, opened: AtomicBool::new(false) }))
     }
 
-    fn process(&self, request: &[u8], reply: &mut Reply<'_, usize>) -> Result<(), Failed> {
-        let lane =
-            if self.0.homes { *reply.data() } else { self.0.least(|lane| lane.in_flight.load(Ordering::Relaxed)) };
+    fn process(&self, request: &[u8], reply: &mut Reply<'_, Arc<Home>>) -> Result<(), Failed> {
+        let home = Arc::clone(reply.data());
+        let lane = if self.0.homes || !home.opened.load(Ordering::Relaxed) {
+            home.lane
+        } else {
+            self.0.least(|lane| lane.in_flight.load(Ordering::Relaxed))
+        };
         let conn = reply.conn().as_u64();
         let deferred = reply.defer().map_err(|_| Failed)?;
-        self.0.lanes[lane].request(conn, request, deferred);
+        self.0.lanes[lane].request(conn, request, deferred, home);
         Ok(())
     }
 
-    fn close(&self, conn: ConnId, reason: CloseReason, _os_error: i32, home: usize) {
-        let lane = &self.0.lanes[home];
+    fn close(&self, conn: ConnId, reason: CloseReason, _os_error: i32, home: Arc<Home>) {
+        let lane = &self.0.lanes[home.lane];
         lane.connections.fetch_sub(1, Ordering::Relaxed);
         lane.tell(Kind::Close, reason as u32, conn.as_u64(), &[]);
         if let Some(events) = &self.0.events

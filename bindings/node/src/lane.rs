@@ -2,7 +2,7 @@
 //! and a doorbell that is rung once however much waits. Knows nothing of what JavaScript does.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Status;
 
@@ -10,6 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use reactor_core::Deferred;
 use slab::Slab;
 
+use crate::hub::Home;
 use crate::packing::{Act, Kind, Outbox, PackedReply, replies};
 
 /// Rings in the lane's JavaScript thread. Weak: it does not keep the process alive.
@@ -30,7 +31,7 @@ pub(crate) struct Lane {
 #[derive(Default)]
 struct State {
     outbox: Outbox,
-    open: Slab<Deferred>,
+    open: Slab<(Deferred, Arc<Home>)>,
     bell: Option<Bell>,
     /// Which attachment this is: the cleanup of a former one must not end its successor.
     attachment: u64,
@@ -75,9 +76,9 @@ impl Lane {
     }
 
     /// Queues a request; its promise is kept by a reply with its key.
-    pub(crate) fn request(&self, conn: u64, payload: &[u8], deferred: Deferred) {
+    pub(crate) fn request(&self, conn: u64, payload: &[u8], deferred: Deferred, home: Arc<Home>) {
         let mut state = self.lock();
-        let key = state.open.insert(deferred);
+        let key = state.open.insert((deferred, home));
         state.outbox.push(Kind::Request, key as u32, conn, payload);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         drop(state);
@@ -118,7 +119,8 @@ impl Lane {
     /// Takes one reply.
     pub(crate) fn reply(&self, reply: PackedReply<'_>) {
         let mut state = self.lock();
-        let Some(deferred) = state.open.try_remove(reply.key as usize) else { return };
+        let Some((deferred, home)) = state.open.try_remove(reply.key as usize) else { return };
+        home.opened.store(true, Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         drop(state);
         let conn = deferred.conn();

@@ -44,6 +44,8 @@ pub(crate) const AWAKE_MS: u64 = 1_000;
 pub(crate) const DESCRIPTORS_GROWN: usize = 65_536;
 /// One request in so many is timed.
 pub(crate) const SAMPLED: u64 = 64;
+/// What a push takes beside its bytes, in memory: itself, and its places in mailboxes and outputs.
+pub(crate) const PUSH_OVERHEAD_BYTES: usize = 256;
 /// Slices that one gathering write takes.
 pub(crate) const GATHERED_SLICES: usize = 64;
 /// Descriptors that the default of `max_connections` leaves to the rest of the process.

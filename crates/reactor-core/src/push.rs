@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::config::PUSH_OVERHEAD_BYTES;
 use crate::framing::Framer;
 use crate::shared::Shared;
 
@@ -17,7 +18,7 @@ impl Push {
     /// Frames `payload` as one message.
     pub(crate) fn new(shared: &Arc<Shared>, payload: &[u8]) -> Arc<Push> {
         let bytes = frame(&shared.rules.framer, &[payload]);
-        shared.change_memory(0, bytes.capacity());
+        shared.change_memory(0, bytes.capacity() + PUSH_OVERHEAD_BYTES);
         Arc::new(Push { bytes, shared: Arc::clone(shared) })
     }
 }
@@ -44,6 +45,6 @@ impl Deref for Push {
 
 impl Drop for Push {
     fn drop(&mut self) {
-        self.shared.change_memory(self.bytes.capacity(), 0);
+        self.shared.change_memory(self.bytes.capacity() + PUSH_OVERHEAD_BYTES, 0);
     }
 }

@@ -283,7 +283,8 @@ fn the_stats_of_the_reactors_add_up_to_those_of_all(setup: Setup) {
     for (position, field) in fields.iter().enumerate() {
         assert_eq!(each.iter().map(field).sum::<u64>(), field(&all), "field {position} of {each:?}, {all:?}");
     }
-    assert_eq!(each.iter().map(|stats| stats.loop_busy_us_max).max(), Some(all.loop_busy_us_max));
+    // The loops may have had a longer turn in between.
+    assert!(each.iter().map(|stats| stats.loop_busy_us_max).max() >= Some(all.loop_busy_us_max));
     assert!(each.iter().all(|stats| stats.requests > 0), "a reactor did nothing: {each:?}");
     assert_eq!((all.connections_accepted, all.connections_reset, all.requests), (10, 3, 55));
 }
