@@ -15,7 +15,6 @@ use crate::config::ACCEPT_BUDGET;
 use crate::conn_id::ConnId;
 use crate::connection::{Connection, Status};
 use crate::event_loop::EventLoop;
-use crate::event_loop::acceptor::Acceptor;
 use crate::event_loop::host::frame_end;
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler, Peer};
@@ -194,7 +193,7 @@ impl<H: Handler> EventLoop<H> {
         let Some(deadline_ms) = self.shared.stop.deadline_ms() else { return };
         if !self.draining {
             self.draining = true;
-            self.acceptor = None::<Acceptor>;
+            self.acceptor = None;
             for slot in self.table.slots() {
                 if let Some(entry) = self.table.get(slot) {
                     entry.conn.close(CloseReason::Shutdown, self.now_ms);

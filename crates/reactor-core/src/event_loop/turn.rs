@@ -9,9 +9,10 @@ use nix::libc::MSG_NOSIGNAL;
 use socket2::Socket;
 
 use crate::config::{
-    AWAKE_MS, GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, TURN_BUDGET_BYTES,
+    AWAKE_MS, GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RECYCLED_BYTES,
+    TURN_BUDGET_BYTES,
 };
-use crate::connection::{Connection, Rules, Status};
+use crate::connection::{Connection, Host, Rules, Status};
 use crate::event_loop::EventLoop;
 use crate::event_loop::host::{Inline, Pooled, queue};
 use crate::event_loop::table::Entry;
@@ -129,12 +130,14 @@ impl<H: Handler> EventLoop<H> {
 
     /// Lets the connection begin what it has been given.
     fn give(&mut self, slot: usize, give: Give) {
-        let pooled = self.pool.is_some() && self.attach_run(slot);
+        if self.pool.is_some() {
+            self.attach_run(slot);
+        }
         let Some(entry) = self.table.get(slot) else { return };
         let rules = &self.shared.rules;
         let reactor = &self.shared.loops[self.index];
         let Entry { conn, id, data, run, .. } = entry;
-        if let Some(run) = run.as_ref().filter(|_| pooled) {
+        if let Some(run) = run {
             let mut spare = self.spare_replies.pop().unwrap_or_default();
             let mut host = Pooled {
                 handler: &*self.handler,
@@ -166,21 +169,19 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Sees to it that the connection has a run; whether it has.
-    fn attach_run(&mut self, slot: usize) -> bool {
-        let config = &self.shared.rules.config;
-        let Some(entry) = self.table.get(slot) else { return false };
+    /// Sees to it that the connection has a run.
+    fn attach_run(&mut self, slot: usize) {
+        let rules = &self.shared.rules;
+        let Some(entry) = self.table.get(slot) else { return };
         if entry.run.is_none() {
             let run = self.spare_runs.pop().unwrap_or_else(|| {
-                let serial = config.order == crate::options::Order::Serial;
-                let raw_max_bytes = self.shared.rules.framer.is_raw().then_some(config.max_frame_bytes);
-                Arc::new(Run::new(serial, raw_max_bytes, config.output_high_bytes))
+                let raw_max_bytes = rules.framer.is_raw().then_some(rules.config.max_frame_bytes);
+                Arc::new(Run::new(rules.is_serial(), raw_max_bytes, rules.config.output_high_bytes))
             });
             run.assign(entry.id, entry.data.clone(), entry.conn.next_request(), entry.conn.due_bytes());
             entry.run = Some(run);
             entry.run_stalled = false;
         }
-        true
     }
 
     /// Once in a while: gives back the run of a connection that has no requests, and lets one rest that does nothing.
@@ -194,7 +195,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     pub(crate) fn recycle_run(&mut self, run: Arc<Run<H::Data>>) {
-        if self.spare_runs.len() < RECYCLED_BUFFERS && !run.is_larger_than(crate::config::RECYCLED_BYTES) {
+        if self.spare_runs.len() < RECYCLED_BUFFERS && !run.is_larger_than(RECYCLED_BYTES) {
             self.spare_runs.push(run);
         }
     }
@@ -311,14 +312,7 @@ impl<D: Clone> Entry<D> {
     }
 }
 
-fn give_to(
-    conn: &mut Connection,
-    rules: &Rules,
-    now_ms: u64,
-    buffer: &[u8],
-    give: Give,
-    host: &mut impl crate::connection::Host,
-) {
+fn give_to(conn: &mut Connection, rules: &Rules, now_ms: u64, buffer: &[u8], give: Give, host: &mut impl Host) {
     match give {
         Give::Read { partial, len } => {
             let from = READ_HEADROOM_BYTES - partial;
