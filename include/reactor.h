@@ -287,7 +287,7 @@ typedef struct reactor_stats {
   uint64_t bytes_in;
   /** Bytes written. */
   uint64_t bytes_out;
-  /** Buffered input, requests in flight and unsent output, now, in bytes. */
+  /** Buffered input, requests in flight and unsent output, now, in bytes, as memory_limit_bytes counts them. */
   uint64_t memory_bytes;
   /** Times that backpressure stopped the reading of a connection. */
   uint64_t reads_paused;
@@ -1359,9 +1359,9 @@ reactor_status reactor_options_set_output_water_marks(reactor_options *options, 
 reactor_status reactor_options_set_output_limit_bytes(reactor_options *options, size_t bytes);
 
 /**
- * What all connections together may hold, in bytes: buffered input, requests in flight and unsent output. Past it,
- * each reactor thread reads one connection at a time, and only to finish its frame, and sends are
- * REACTOR_STATUS_OVER_LIMIT; all resumes at 7/8 of it. Default: 256 MiB.
+ * What all connections together may hold, in bytes: buffered input, requests in flight and unsent output, and a quarter
+ * more for what the system's allocator needs beside them. Past it, each reactor thread reads one connection at a time,
+ * and only to finish its frame, and sends are REACTOR_STATUS_OVER_LIMIT; all resumes at 7/8 of it. Default: 256 MiB.
  *
  * Parameters:
  * - `options`: not NULL.

@@ -45,7 +45,7 @@ pub struct reactor_stats {
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
-    /// Buffered input, requests in flight and unsent output, now, in bytes.
+    /// Buffered input, requests in flight and unsent output, now, in bytes, as memory_limit_bytes counts them.
     pub memory_bytes: u64,
     /// Times that backpressure stopped the reading of a connection.
     pub reads_paused: u64,

@@ -26,6 +26,16 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// Whether the handler has room for a request. Costs nothing where it always has: there is nothing to catch then.
+pub(crate) fn has_room<H: Handler>(handler: &H, conn: ConnId, data: &H::Data) -> bool {
+    // Unwind safety: as in `contained`; a loop shares nothing with it.
+    let room = catch_unwind(AssertUnwindSafe(|| handler.has_room(data)));
+    room.unwrap_or_else(|panic| {
+        log::error!("connection {conn}: has_room panicked: {}", message_of(panic.as_ref()));
+        true
+    })
+}
+
 /// A request on its way to the handler.
 pub(crate) struct Request<'a, D> {
     pub(crate) conn: ConnId,

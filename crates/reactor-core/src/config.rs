@@ -7,6 +7,12 @@ use crate::options::{Framing, Order};
 /// The shared read buffer of a loop, in bytes, without its headroom. A little over 64 KiB, so that a message of just that
 /// size makes a short read, which spares the second one that a filled buffer asks for.
 pub(crate) const READ_BUFFER_BYTES: usize = 66 * 1024;
+/// Beside each so many bytes of its buffers, a connection counts one that the system's allocator needs: for the holes
+/// between buffers, and because it keeps apart what different threads asked for (seen: a fifth with one loop, half with
+/// two loops and workers).
+pub(crate) const HEAP_SHARE: usize = 4;
+/// What one read takes of a connection half of whose requests in flight are taken up: more would only wait.
+pub(crate) const BACKLOG_READ_BYTES: usize = 16 * 1024;
 /// Room before the read buffer where a partial frame is put, so that the next read completes it in place.
 pub(crate) const READ_HEADROOM_BYTES: usize = 4 * 1024;
 /// What one connection may read in one turn before the others have theirs.
@@ -25,6 +31,14 @@ pub(crate) const LINGER_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) const RECYCLED_BYTES: usize = 16 * 1024;
 /// Buffers of each kind that a loop keeps for reuse.
 pub(crate) const RECYCLED_BUFFERS: usize = 64;
+/// A reply of at least this size is handed over from thread to thread, and to the output, rather than copied.
+pub(crate) const HAND_OVER_BYTES: usize = 16 * 1024;
+/// What the socket does not take is kept in buffers of this size, in bytes.
+pub(crate) const KEPT_BYTES: usize = 8 * 1024;
+/// A mailbox keeps this much room for the replies of later turns, in bytes.
+pub(crate) const KEPT_MAIL_BYTES: usize = 256 * 1024;
+/// Finished replies that workers post to a loop, in bytes, before they wait until it has taken them.
+pub(crate) const MAILED_BYTES: usize = 1024 * 1024;
 /// Requests that a run may take before it gives up its worker.
 pub(crate) const RUN_REQUESTS: u32 = 16;
 /// Time, in microseconds, that a run may take before it gives up its worker.
@@ -46,6 +60,8 @@ pub(crate) const DESCRIPTORS_GROWN: usize = 65_536;
 pub(crate) const SAMPLED: u64 = 64;
 /// What a push takes beside its bytes, in memory: itself, and its places in mailboxes and outputs.
 pub(crate) const PUSH_OVERHEAD_BYTES: usize = 256;
+/// Ended connections that a loop remembers, at the least, among those that the handler had no room for.
+pub(crate) const REFUSED_SLACK: usize = 64;
 /// Slices that one gathering write takes.
 pub(crate) const GATHERED_SLICES: usize = 64;
 /// Descriptors that the default of `max_connections` leaves to the rest of the process.

@@ -4,11 +4,12 @@
 
 mod deadlines;
 
+use std::borrow::Cow;
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
 
-use crate::config::{Config, LINGER_BYTES, LINGER_MS};
+use crate::config::{BACKLOG_READ_BYTES, Config, LINGER_BYTES, LINGER_MS, READ_BUFFER_BYTES};
 use crate::framing::{Framer, Next, Scan};
 use crate::handler::{CloseReason, FrameEnd};
 use crate::options::Order;
@@ -54,6 +55,11 @@ impl Rules {
 pub(crate) trait Host {
     /// Custom framing: where the first frame of `bytes` ends.
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd;
+
+    /// Whether one more request may begin. After a no there is none before [`Connection::resume`].
+    fn has_room(&mut self) -> bool {
+        true
+    }
 
     /// One request, the `number`th of the connection. Where it is answered at once the reply is appended to `output`.
     fn request(&mut self, number: u64, payload: &[u8], output: &mut Vec<u8>) -> Begun;
@@ -140,6 +146,8 @@ pub(crate) struct Connection {
     lingers: bool,
     /// There may be a whole frame in `input` which could not begin when it was looked at.
     stalled: bool,
+    /// It is stalled because its host had no room.
+    refused: bool,
     /// Output reached the high mark and has not come down to the low one.
     held: bool,
     /// Since when, in the loop's milliseconds: a frame is partial; output waits; all has been quiet.
@@ -171,6 +179,7 @@ impl Connection {
             last_begun: false,
             lingers: true,
             stalled: false,
+            refused: false,
             held: false,
             frame_since_ms: now_ms,
             write_since_ms: now_ms,
@@ -207,9 +216,20 @@ impl Connection {
         }
     }
 
+    /// How much of it a read should take at the most: what cannot begin soon had better wait in the system's buffer.
+    pub(crate) fn read_bytes(&self, rules: &Rules) -> usize {
+        let backlog = self.in_flight > 0 && self.in_flight >= rules.concurrency / 2;
+        if backlog && self.phase == Phase::Open { BACKLOG_READ_BYTES } else { READ_BUFFER_BYTES }
+    }
+
     /// Whether [`advance`](Connection::advance) would find something to do.
     pub(crate) fn wants_advance(&self, rules: &Rules) -> bool {
-        self.stalled && self.phase == Phase::Open && self.may_begin(rules)
+        self.stalled && !self.refused && self.phase == Phase::Open && self.may_begin(rules)
+    }
+
+    /// The host may have room again.
+    pub(crate) fn resume(&mut self) {
+        self.refused = false;
     }
 
     /// Moves a small partial frame to the front of the loop's buffer, so that the next read completes it in place:
@@ -245,17 +265,42 @@ impl Connection {
         }
         let partial_before = !self.input.is_empty() || self.scan != Scan::default();
         let begun_before = self.next_request;
-        if self.input.is_empty() {
-            let used = self.begin_from(rules, bytes, host);
-            if self.phase == Phase::Open && !self.input_over {
-                self.input.extend_from_slice(&bytes[used..]);
+        let mut rest = bytes;
+        while !rest.is_empty() && self.phase == Phase::Open && !self.input_over {
+            if self.input.is_empty() {
+                let used = self.begin_from(rules, rest, host);
+                if self.phase == Phase::Open && !self.input_over {
+                    self.make_room(rest.len() - used);
+                    self.input.extend_from_slice(&rest[used..]);
+                }
+                break;
             }
-        } else {
-            self.input.extend_from_slice(bytes);
+            // What completes a frame joins it; what follows is used in place.
+            let (joins, follows) = rest.split_at(self.missing_bytes().min(rest.len()));
+            self.make_room(joins.len());
+            self.input.extend_from_slice(joins);
             self.advance(rules, now_ms, host);
+            rest = follows;
         }
         if !partial_before || self.next_request != begun_before {
             self.frame_since_ms = now_ms;
+        }
+    }
+
+    /// How many more bytes complete the frame; all there are where that is not known.
+    fn missing_bytes(&self) -> usize {
+        let missing = self.scan.need().saturating_sub(self.input.len() - self.input_head);
+        if missing > 1 { missing } else { usize::MAX }
+    }
+
+    /// Grows the input by halves; at once to the end of the frame, and no further, where that is known and near.
+    fn make_room(&mut self, more: usize) {
+        let len = self.input.len() + more;
+        if len > self.input.capacity() {
+            let frame_end = self.input_head.saturating_add(self.scan.need());
+            let grown = len.max(self.input.capacity() + self.input.capacity() / 2);
+            let near = (len + 1..=4 * len).contains(&frame_end);
+            self.input.reserve_exact(if near { frame_end } else { grown } - self.input.len());
         }
     }
 
@@ -315,7 +360,15 @@ impl Connection {
                 break;
             }
             let rest = &bytes[used..];
+            let scan = self.scan;
             match rules.framer.next(rest, &mut self.scan, |bytes, seen| host.frame_end(bytes, seen)) {
+                Next::Frame(_) if !host.has_room() => {
+                    // It is found again, from where the search had come.
+                    self.scan = scan;
+                    self.stalled = true;
+                    self.refused = true;
+                    break;
+                }
                 Next::Frame(len) => {
                     self.begin(rules, &rest[..len], host);
                     used += len;
@@ -393,49 +446,56 @@ impl Connection {
 
     // ---- Answering ---------------------------------------------------------------------------------------------
 
-    /// `count` replies, to the requests from `first` on whose bytes together were `request_bytes`. Gives back the
-    /// buffer where the bytes were copied.
-    pub(crate) fn reply(&mut self, rules: &Rules, now_ms: u64, reply: Answer) -> Option<Vec<u8>> {
+    /// `count` replies, to the requests from `first` on whose bytes together were `request_bytes`.
+    pub(crate) fn reply(&mut self, rules: &Rules, now_ms: u64, mut answer: Answer) {
+        let bytes = mem::take(&mut answer.bytes);
+        self.take_reply(rules, now_ms, &answer, bytes.into());
+    }
+
+    /// As [`reply`](Connection::reply), with bytes that stay the caller's.
+    pub(crate) fn reply_copied(&mut self, rules: &Rules, now_ms: u64, answer: &Answer, bytes: &[u8]) {
+        self.take_reply(rules, now_ms, answer, bytes.into());
+    }
+
+    fn take_reply(&mut self, rules: &Rules, now_ms: u64, answer: &Answer, bytes: Cow<'_, [u8]>) {
         self.begin_output(now_ms);
         self.active_ms = now_ms;
         if self.phase != Phase::Open {
-            return Some(reply.bytes);
+            return;
         }
-        if rules.ordered() && !self.window.is_open(reply.first) {
+        if rules.ordered() && !self.window.is_open(answer.first) {
             // A promise was kept, and then its callback failed; or the other way round.
-            if reply.ending == Ending::Failed {
+            if answer.ending == Ending::Failed {
                 self.stop_beginning(Ending::Failed);
-                if self.window.fail(reply.first) {
+                if self.window.fail(answer.first) {
                     self.end_with(CloseReason::CallbackFailed);
                 }
             }
-            return Some(reply.bytes);
+            return;
         }
         // A promise may have been kept before its callback failed: that request is answered twice.
-        debug_assert!(self.in_flight >= reply.count || reply.ending == Ending::Failed, "an answer to no request");
-        self.in_flight = self.in_flight.saturating_sub(reply.count);
-        self.in_flight_bytes -= reply.request_bytes.min(self.in_flight_bytes);
-        let mut recycled = None;
+        debug_assert!(self.in_flight >= answer.count || answer.ending == Ending::Failed, "an answer to no request");
+        self.in_flight = self.in_flight.saturating_sub(answer.count);
+        self.in_flight_bytes -= answer.request_bytes.min(self.in_flight_bytes);
         if !rules.ordered() {
-            recycled = self.output.append(reply.bytes);
-            self.go_on(reply.ending);
-        } else if self.window.is_due(reply.first) {
-            recycled = self.output.append(reply.bytes);
-            self.window.left(u64::from(reply.count));
-            self.go_on(reply.ending);
+            self.output.append(bytes);
+            self.go_on(answer.ending);
+        } else if self.window.is_due(answer.first) {
+            self.output.append(bytes);
+            self.window.left(u64::from(answer.count));
+            self.go_on(answer.ending);
             while self.phase == Phase::Open
                 && let Some((bytes, ending)) = self.window.pop()
             {
-                self.output.append(bytes);
+                self.output.append(bytes.into());
                 self.go_on(ending);
             }
         } else {
-            debug_assert_eq!(reply.count, 1, "only SERIAL answers several at once, and in order");
-            self.stop_beginning(reply.ending);
-            self.window.hold(reply.first, reply.bytes, reply.ending);
+            debug_assert_eq!(answer.count, 1, "only SERIAL answers several at once, and in order");
+            self.stop_beginning(answer.ending);
+            self.window.hold(answer.first, bytes.into_owned(), answer.ending);
         }
         self.update_held(rules);
-        recycled
     }
 
     /// Bytes that no request asked for.
@@ -501,9 +561,9 @@ impl Connection {
         self.output.lend(buffer);
     }
 
-    /// Takes it back; what is unsent stays with the connection.
-    pub(crate) fn take_back_output(&mut self, buffer: &mut Vec<u8>) {
-        self.output.take_back(buffer);
+    /// Takes it back; what is unsent stays with the connection. Gives away the buffer of a reply that was sent from it.
+    pub(crate) fn take_back_output(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+        self.output.take_back(buffer)
     }
 
     pub(crate) fn wants_write(&self) -> bool {

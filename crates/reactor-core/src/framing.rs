@@ -16,6 +16,13 @@ pub(crate) struct Scan {
     need: usize,
 }
 
+impl Scan {
+    /// How many bytes the frame has at the least, its beginning included.
+    pub(crate) fn need(&self) -> usize {
+        self.need
+    }
+}
+
 /// What stands at the beginning of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {

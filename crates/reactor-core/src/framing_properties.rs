@@ -147,7 +147,7 @@ pub(crate) fn framings() -> impl Strategy<Value = Framing> {
     ]
 }
 
-fn frame(framing: &Framing, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(framing: &Framing, payload: &[u8]) -> Vec<u8> {
     let mut frame = payload.to_vec();
     match framing {
         Framing::Raw => {}

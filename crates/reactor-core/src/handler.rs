@@ -28,6 +28,14 @@ pub trait Handler: Send + Sync + 'static {
     /// A connection was accepted. `None` drops it at once. Runs on the connection's reactor thread.
     fn open(&self, conn: ConnId, peer: Peer) -> Option<Self::Data>;
 
+    /// Whether there is room for one more request of this connection. Asked before each is begun, or handed to the workers,
+    /// on the connection's reactor thread, so it must be quick. After a `false` that request waits and the connection is
+    /// not read, until [`Handle::resume`] has it asked again. A panic is a yes.
+    fn has_room(&self, data: &Self::Data) -> bool {
+        let _ = data;
+        true
+    }
+
     /// One request. What `reply` is given is sent in its place in the connection's order; one never written to sends
     /// nothing. Runs on the reactor's thread in SINGLE and in MULTI without workers, else on a worker's.
     ///

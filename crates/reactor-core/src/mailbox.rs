@@ -19,6 +19,8 @@ pub(crate) struct Mailbox<M> {
 #[derive(Debug)]
 struct Queue<M> {
     messages: Vec<M>,
+    /// What was posted beside them, in the same order.
+    bytes: Vec<u8>,
     /// The loop has gone: what is posted is dropped.
     closed: bool,
 }
@@ -26,7 +28,7 @@ struct Queue<M> {
 impl<M> Mailbox<M> {
     pub(crate) fn new(waker: mio::Waker) -> Self {
         Mailbox {
-            queue: Mutex::new(Queue { messages: Vec::new(), closed: false }),
+            queue: Mutex::new(Queue { messages: Vec::new(), bytes: Vec::new(), closed: false }),
             filled: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             waker,
@@ -40,6 +42,11 @@ impl<M> Mailbox<M> {
 
     /// Posts a message and wakes the loop if it sleeps.
     pub(crate) fn post(&self, message: M) {
+        self.post_with(message, &[]);
+    }
+
+    /// As [`post`](Mailbox::post), with a copy of `bytes` beside it: so no buffer has to pass from one thread to another.
+    pub(crate) fn post_with(&self, message: M, bytes: &[u8]) {
         let mut queue = self.lock();
         if queue.closed {
             // The message is dropped outside the lock: it may hold a socket, or the last of a push.
@@ -47,6 +54,7 @@ impl<M> Mailbox<M> {
             return;
         }
         queue.messages.push(message);
+        queue.bytes.extend_from_slice(bytes);
         drop(queue);
         self.filled.store(true, Ordering::Relaxed);
         self.wake();
@@ -80,13 +88,14 @@ impl<M> Mailbox<M> {
         self.sleeping.store(false, Ordering::Relaxed);
     }
 
-    /// Moves all messages to `messages`, which is empty.
-    pub(crate) fn take(&self, messages: &mut Vec<M>) {
-        debug_assert!(messages.is_empty());
+    /// Moves all messages to `messages` and what was posted beside them to `bytes`; both are empty.
+    pub(crate) fn take(&self, messages: &mut Vec<M>, bytes: &mut Vec<u8>) {
+        debug_assert!(messages.is_empty() && bytes.is_empty());
         if self.filled.load(Ordering::Relaxed) {
             let mut queue = self.lock();
             self.filled.store(false, Ordering::Relaxed);
             mem::swap(&mut queue.messages, messages);
+            mem::swap(&mut queue.bytes, bytes);
         }
     }
 

@@ -270,7 +270,8 @@ impl Options {
         Ok(self)
     }
 
-    /// Buffered input, requests in flight and unsent output of all connections together, in bytes; 256 MiB.
+    /// Buffered input, requests in flight and unsent output of all connections together, in bytes; 256 MiB. A quarter
+    /// more is counted for each of these than they hold, for what the system's allocator needs beside.
     ///
     /// # Errors
     /// `InvalidArgument` for 0.

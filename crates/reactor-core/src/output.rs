@@ -1,22 +1,23 @@
 //! Owns the bytes of one connection that are to be sent, in order. Knows nothing of who sends them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
 
+use crate::config::{HAND_OVER_BYTES, KEPT_BYTES};
 use crate::push::Push;
 
-/// A reply of at least this size is handed over rather than copied behind the others.
-const HAND_OVER_BYTES: usize = 16 * 1024;
 /// A push of at least this size is shared by all connections that send it.
 const SHARED_BYTES: usize = 512;
 
 /// A run of bytes that one buffer holds.
 #[derive(Debug)]
 enum Segment {
-    Owned(Vec<u8>),
-    /// As above, copied by the loop's own thread.
+    /// As another thread made it.
+    HandedOver(Vec<u8>),
+    /// What the socket did not take, in a buffer of the loop's own; only the last one has room.
     Kept(Vec<u8>),
     /// One copy serves all connections.
     Shared(Arc<Push>),
@@ -25,8 +26,16 @@ enum Segment {
 impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
-            Segment::Owned(bytes) | Segment::Kept(bytes) => bytes,
+            Segment::HandedOver(bytes) | Segment::Kept(bytes) => bytes,
             Segment::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Memory that is nobody else's.
+    fn owned_bytes(&self) -> usize {
+        match self {
+            Segment::HandedOver(bytes) | Segment::Kept(bytes) => bytes.capacity(),
+            Segment::Shared(_) => 0,
         }
     }
 }
@@ -66,50 +75,81 @@ impl Output {
         }
     }
 
-    /// Takes the lent buffer back once all is sent. What is unsent stays, in a buffer of its own size.
-    pub(crate) fn take_back(&mut self, lent: &mut Vec<u8>) {
+    /// Ends a turn: gives the lent buffer back, and keeps what is unsent. Gives away the buffer of a reply that was the
+    /// tail, where there was one.
+    pub(crate) fn take_back(&mut self, lent: &mut Vec<u8>) -> Option<Vec<u8>> {
+        if !self.is_empty() {
+            self.keep();
+        }
+        let mut tail = mem::take(&mut self.tail);
         if lent.capacity() != 0 {
-            if self.is_empty() {
-                self.tail = Vec::new();
-            }
-            return;
+            return (tail.capacity() != 0).then_some(tail);
         }
-        self.keep();
-        if self.tail.len() > self.sent || self.segment_bytes > 0 {
-            let from = if self.segment_bytes > 0 { 0 } else { mem::take(&mut self.sent) };
-            let rest = self.tail[from..].to_vec();
-            *lent = mem::replace(&mut self.tail, rest);
-        } else {
-            self.sent = 0;
-            mem::swap(&mut self.tail, lent);
-        }
-        lent.clear();
-    }
-
-    /// What other threads allocated and the socket did not take is copied: allocators keep memory by the thread that asked
-    /// for it, and each would hold its own worst moment.
-    fn keep(&mut self) {
-        let Some(segments) = &mut self.segments else { return };
-        for (position, segment) in segments.iter_mut().enumerate() {
-            if let Segment::Owned(bytes) = segment {
-                let sent = if position == 0 { mem::take(&mut self.sent) } else { 0 };
-                let rest = bytes[sent..].to_vec();
-                self.segment_bytes -= sent;
-                self.owned_bytes = self.owned_bytes - bytes.capacity() + rest.capacity();
-                *segment = Segment::Kept(rest);
-            }
-        }
-    }
-
-    /// Appends a buffer, by copy where that is cheaper; gives back the buffer where it was copied.
-    pub(crate) fn append(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        if bytes.len() < HAND_OVER_BYTES {
-            self.tail.extend_from_slice(&bytes);
-            return Some(bytes);
-        }
-        self.seal();
-        self.push(Segment::Owned(bytes));
+        tail.clear();
+        *lent = tail;
         None
+    }
+
+    /// Copies what others allocated, or will need again, into buffers of one size that this thread allocates. What
+    /// waits may wait long, and such buffers leave no holes when they go: allocators keep memory by the thread that
+    /// asked for it, and what is left between buffers of many sizes serves nobody.
+    fn keep(&mut self) {
+        let mut sent = mem::take(&mut self.sent);
+        let handed_over = |segment: &Segment| matches!(segment, Segment::HandedOver(_));
+        if let Some(segments) = self.segments.take_if(|segments| segments.iter().any(handed_over)) {
+            self.segment_bytes = 0;
+            self.owned_bytes = 0;
+            for segment in *segments {
+                match segment {
+                    Segment::HandedOver(bytes) => self.store(&bytes[mem::take(&mut sent)..]),
+                    Segment::Kept(_) | Segment::Shared(_) => {
+                        self.sent += mem::take(&mut sent);
+                        self.push(segment);
+                    }
+                }
+            }
+        } else if self.segments.is_some() {
+            self.sent = mem::take(&mut sent);
+        }
+        let tail = mem::take(&mut self.tail);
+        self.store(&tail[sent..]);
+        self.tail = tail;
+        self.tail.clear();
+    }
+
+    /// Appends a copy to the segments.
+    fn store(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let segments = self.segments.get_or_insert_default();
+            let Some(Segment::Kept(last)) = segments.back_mut().filter(|last| has_room(last)) else {
+                // What is little may stay so.
+                let first = Vec::with_capacity(bytes.len().min(KEPT_BYTES));
+                self.owned_bytes += first.capacity();
+                segments.push_back(Segment::Kept(first));
+                continue;
+            };
+            let (now, rest) = bytes.split_at(bytes.len().min(KEPT_BYTES - last.len()));
+            let before = last.capacity();
+            if before - last.len() < now.len() {
+                last.reserve_exact(KEPT_BYTES - last.len());
+            }
+            last.extend_from_slice(now);
+            self.owned_bytes += last.capacity() - before;
+            self.segment_bytes += now.len();
+            bytes = rest;
+        }
+    }
+
+    /// Appends bytes, by copy where that is cheaper.
+    pub(crate) fn append(&mut self, bytes: Cow<'_, [u8]>) {
+        match bytes {
+            Cow::Owned(bytes) if self.tail.capacity() == 0 => self.tail = bytes,
+            Cow::Owned(bytes) if bytes.len() >= HAND_OVER_BYTES => {
+                self.seal();
+                self.push(Segment::HandedOver(bytes));
+            }
+            Cow::Owned(_) | Cow::Borrowed(_) => self.tail.extend_from_slice(&bytes),
+        }
     }
 
     /// Appends bytes that other connections may send too.
@@ -126,7 +166,7 @@ impl Output {
     fn seal(&mut self) {
         if self.tail.len() > if self.segment_bytes > 0 { 0 } else { self.sent } {
             let tail = mem::take(&mut self.tail);
-            self.push(Segment::Owned(tail));
+            self.push(Segment::HandedOver(tail));
         } else {
             self.tail.clear();
             if self.segment_bytes == 0 {
@@ -137,9 +177,7 @@ impl Output {
 
     fn push(&mut self, segment: Segment) {
         self.segment_bytes += segment.bytes().len();
-        if let Segment::Owned(bytes) = &segment {
-            self.owned_bytes += bytes.capacity();
-        }
+        self.owned_bytes += segment.owned_bytes();
         self.segments.get_or_insert_default().push_back(segment);
     }
 
@@ -172,9 +210,8 @@ impl Output {
                 }
                 self.sent -= len;
                 self.segment_bytes -= len;
-                if let Some(Segment::Owned(bytes) | Segment::Kept(bytes)) = segments.pop_front() {
-                    self.owned_bytes -= bytes.capacity();
-                }
+                self.owned_bytes -= first.owned_bytes();
+                segments.pop_front();
             }
             self.segments = None;
         }
@@ -187,6 +224,14 @@ impl Output {
     /// Memory that it holds, in bytes; what it shares counts elsewhere.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.owned_bytes + self.tail.capacity()
+    }
+}
+
+/// Whether more may be copied behind what a segment holds.
+fn has_room(segment: &Segment) -> bool {
+    match segment {
+        Segment::Kept(bytes) => bytes.len() < KEPT_BYTES,
+        Segment::HandedOver(_) | Segment::Shared(_) => false,
     }
 }
 
@@ -206,8 +251,8 @@ mod tests {
         let mut expected = Vec::new();
         for round in 0..4_u8 {
             output.tail().extend_from_slice(&[round; 10]);
-            output.append(vec![round; 100]);
-            output.append(vec![round; HAND_OVER_BYTES + 1]);
+            output.append(vec![round; 100].into());
+            output.append(vec![round; HAND_OVER_BYTES + 1].into());
             expected.extend_from_slice(&[round; 110]);
             expected.extend_from_slice(&vec![round; HAND_OVER_BYTES + 1]);
         }
@@ -231,9 +276,10 @@ mod tests {
         output.take_back(&mut buffer);
         assert!(buffer.is_empty() && buffer.capacity() == 1 << 16);
         assert_eq!(unsent(&output), b"world");
-        assert!(output.tail.capacity() < 100);
+        assert!(output.memory_bytes() < 100);
         output.lend(&mut buffer);
         output.wrote(5);
-        assert!(output.is_empty() && buffer.capacity() == 1 << 16);
+        output.take_back(&mut buffer);
+        assert!(output.is_empty() && output.memory_bytes() == 0 && buffer.capacity() == 1 << 16);
     }
 }

@@ -34,12 +34,22 @@ impl Batch {
     /// Drops the bytes of requests that were popped, once that is worth the copying.
     fn move_down(&mut self) {
         if self.head > self.bytes.len() / 2 {
-            self.bytes.drain(..self.head);
-            for end in &mut self.ends {
-                *end -= self.head;
-            }
-            self.head = 0;
+            self.drop_popped();
         }
+    }
+
+    fn drop_popped(&mut self) {
+        self.bytes.drain(..self.head);
+        for end in &mut self.ends {
+            *end -= self.head;
+        }
+        self.head = 0;
+    }
+
+    /// Keeps no more memory than what is left needs: it may wait long.
+    fn fit(&mut self) {
+        self.drop_popped();
+        self.bytes.shrink_to_fit();
     }
 
     /// Appends to the last request where both together have at most `max_bytes`; says whether it did.
@@ -417,6 +427,7 @@ impl<D: Clone> Run<D> {
                 Left::Done
             }
             Leave::Stalled => {
+                state.unfinished.fit();
                 state.stalled = true;
                 state.scheduled = false;
                 Left::Stalled

@@ -216,7 +216,7 @@ impl Handle {
             Place::BeforeReply => scene::keep(push),
             Place::Mail(unposted) => {
                 if let Some(answer) = unposted {
-                    reactor.mailbox.post(Message::Answer(conn, answer));
+                    reactor.post_answer(conn, answer);
                 }
                 reactor.mailbox.post(Message::Push(conn, push));
             }
@@ -280,6 +280,13 @@ impl Handle {
     /// `Gone` for a connection that has ended.
     pub fn abort(&self, conn: ConnId) -> Result<(), Error> {
         self.ask("aborting", conn, Message::Abort(conn))
+    }
+
+    /// Offers the requests again that [`Handler::has_room`] had no room for. Any thread; also before there was one.
+    pub fn resume(&self) {
+        for reactor in &self.shared.loops {
+            reactor.mailbox.post(Message::Resume);
+        }
     }
 
     fn ask(&self, what: &str, conn: ConnId, message: Message) -> Result<(), Error> {

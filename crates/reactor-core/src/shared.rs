@@ -1,13 +1,15 @@
 //! Owns what all threads of one server see: the configuration, the loops' mailboxes and counters, the wish to stop,
 //! and who is still there. Knows nothing of how a loop or a worker does its work.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use crate::budget::{Budget, Change};
+use crate::config::{HAND_OVER_BYTES, MAILED_BYTES};
 use crate::conn_id::ConnId;
 use crate::connection::{Answer, Rules};
 use crate::handler::Peer;
@@ -25,6 +27,8 @@ pub(crate) enum Message {
     Adopt(Socket, Peer),
     /// What a worker has finished.
     Answer(ConnId, Answer),
+    /// As above; so many bytes that were posted beside the message are the replies.
+    Copied(ConnId, Answer, usize),
     /// What whoever a reply was deferred to has finished.
     Late(ConnId, Answer),
     /// Bytes that no request asked for.
@@ -37,6 +41,8 @@ pub(crate) enum Message {
     Abort(ConnId),
     /// A worker was about to begin a request and output stood at the high mark.
     Stalled(ConnId),
+    /// The handler may have room for requests that it had none for.
+    Resume,
     /// No worker is in a request of this ended connection any more.
     Left(ConnId),
 }
@@ -50,6 +56,10 @@ pub(crate) struct LoopShared {
     pub(crate) progress: Progress,
     /// Connections given to it, and not ended: what the main reactor goes by.
     pub(crate) open: AtomicU64,
+    /// The memory of the answers that workers have posted and the loop has not taken.
+    mailed_bytes: AtomicUsize,
+    /// It takes no mail any more.
+    gone: AtomicBool,
     /// The deadline of the stop has passed, and its counters say what was cut.
     pub(crate) cut: AtomicBool,
 }
@@ -62,8 +72,41 @@ impl LoopShared {
             stats: LoopStats::default(),
             progress: Progress::default(),
             open: AtomicU64::new(0),
+            mailed_bytes: AtomicUsize::new(0),
+            gone: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         }
+    }
+
+    /// A worker posts an answer. Gives back the buffer where its bytes were copied.
+    pub(crate) fn post_answer(&self, conn: ConnId, mut answer: Answer) -> Option<Vec<u8>> {
+        let len = answer.bytes.len();
+        if len >= HAND_OVER_BYTES {
+            self.mailed_bytes.fetch_add(answer.bytes.capacity(), Ordering::Relaxed);
+            self.mailbox.post(Message::Answer(conn, answer));
+            return None;
+        }
+        let mut bytes = mem::take(&mut answer.bytes);
+        self.mailed_bytes.fetch_add(len, Ordering::Relaxed);
+        self.mailbox.post_with(Message::Copied(conn, answer, len), &bytes);
+        bytes.clear();
+        Some(bytes)
+    }
+
+    /// The loop has taken answers of so many bytes together. Says whether workers may have waited for that.
+    pub(crate) fn took_answers(&self, bytes: usize) -> bool {
+        bytes > 0 && self.mailed_bytes.fetch_sub(bytes, Ordering::Relaxed) >= MAILED_BYTES
+    }
+
+    /// Whether it has so much to take that workers had better wait. Not once it has gone.
+    pub(crate) fn is_full(&self) -> bool {
+        self.mailed_bytes.load(Ordering::Relaxed) >= MAILED_BYTES && !self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The loop goes, and drops what is in its mailbox.
+    pub(crate) fn close_mailbox(&self) {
+        self.mailbox.close();
+        self.gone.store(true, Ordering::Relaxed);
     }
 
     /// Counts requests that were answered, the last of them with `ending`. Its own thread alone.
@@ -166,6 +209,11 @@ impl Shared {
         if let Some(reactor) = self.loop_of(conn) {
             reactor.mailbox.post(message);
         }
+    }
+
+    /// Whether a loop has so much to take that workers had better wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.loops.iter().any(LoopShared::is_full)
     }
 
     /// Connections given to loops and not ended.

@@ -107,7 +107,18 @@ impl<D: Clone> Pool<D> {
         true
     }
 
+    /// A loop has taken what workers may have waited for.
+    pub(crate) fn go_on(&self, watch: &Watch) {
+        let queue = self.lock();
+        if !queue.runs.is_empty() {
+            self.wake_enough(queue, watch.stuck);
+        }
+    }
+
     fn wake_enough(&self, mut queue: MutexGuard<'_, Queue<D>>, stuck: usize) {
+        if self.shared.is_full() {
+            return;
+        }
         let work_us = (queue.runs.len() as u64).saturating_mul(self.cost_ns.load(Ordering::Relaxed)) / 1_000;
         let needed = work_us.div_ceil(WORK_PER_WORKER_US).max(1).min(self.seats.len() as u64) as usize;
         let awake = (self.seats.len() - queue.idle.len()).saturating_sub(stuck);
@@ -153,7 +164,10 @@ impl<D: Clone> Pool<D> {
     fn next(&self, seat: usize) -> Option<Arc<Run<D>>> {
         loop {
             let mut queue = self.lock();
-            if let Some(run) = queue.runs.pop_front() {
+            // Under the lock, which the loop takes once there is room: so it finds who waits for that.
+            if !self.shared.is_full()
+                && let Some(run) = queue.runs.pop_front()
+            {
                 return Some(run);
             }
             if queue.closed {
@@ -186,7 +200,8 @@ pub(crate) fn work<H: Handler>(handler: &H, pool: &Pool<H::Data>, seat: usize) {
         set_thread_name(&name);
     }
     let _ = pool.seats[seat].thread.set(std::thread::current());
-    let mut worker = Worker { handler, pool, seat, batch: Batch::default(), reply: Vec::new(), begun: 0 };
+    let mut worker =
+        Worker { handler, pool, seat, batch: Batch::default(), reply: Vec::new(), spare: Vec::new(), begun: 0 };
     while let Some(run) = pool.next(seat) {
         let began = Instant::now();
         worker.stay(run, began);
@@ -209,8 +224,9 @@ struct Worker<'a, H: Handler> {
     pool: &'a Pool<H::Data>,
     seat: usize,
     batch: Batch,
-    /// The reply being written.
+    /// The reply being written, and the buffer of the next one.
     reply: Vec<u8>,
+    spare: Vec<u8>,
     /// Requests begun since the start; one in so many is timed.
     begun: u64,
 }
@@ -271,7 +287,7 @@ impl<H: Handler> Worker<'_, H> {
                 break;
             };
             run.add_due(self.reply.len());
-            finish(number - 1, payload.len(), &mut self.reply, ending);
+            finish(number - 1, payload.len(), &mut self.reply, &mut self.spare, ending);
             if ending != Ending::Continue {
                 how = Leave::Last;
                 break;
@@ -296,15 +312,18 @@ impl<H: Handler> Worker<'_, H> {
     }
 
     /// Posts what is finished.
-    fn post(&self, conn: ConnId) {
+    fn post(&mut self, conn: ConnId) {
         if let Some(answer) = scene::take_unposted() {
-            self.pool.shared.post(conn, Message::Answer(conn, answer));
+            let copied = self.pool.shared.loop_of(conn).and_then(|reactor| reactor.post_answer(conn, answer));
+            if let Some(buffer) = copied.filter(worth_keeping) {
+                self.spare = buffer;
+            }
         }
     }
 }
 
 /// A reply is finished: it waits, behind those before it, to be posted.
-fn finish(number: u64, request_bytes: usize, reply: &mut Vec<u8>, ending: Ending) {
+fn finish(number: u64, request_bytes: usize, reply: &mut Vec<u8>, spare: &mut Vec<u8>, ending: Ending) {
     scene::with_unposted(|unposted| match unposted {
         Some(answer) => {
             answer.count += 1;
@@ -313,7 +332,8 @@ fn finish(number: u64, request_bytes: usize, reply: &mut Vec<u8>, ending: Ending
             answer.ending = ending;
         }
         None => {
-            *unposted = Some(Answer { first: number, count: 1, request_bytes, bytes: mem::take(reply), ending });
+            let bytes = mem::replace(reply, mem::take(spare));
+            *unposted = Some(Answer { first: number, count: 1, request_bytes, bytes, ending });
         }
     });
 }

@@ -111,19 +111,18 @@ fn pour(mut client: &TcpStream, stream: &[u8], sent: &mut usize, most: usize) ->
     taken
 }
 
-/// What the process may have resident where the server may count `limit` bytes.
-///
-/// What is counted is bounded in every mode. What the system's allocator keeps beside it is not ours to bound: with workers
-/// buffers pass between threads, each of which has a heap of its own, and it was seen to keep up to 1.6 times as much
-/// again. The goal, a quarter more, holds for handlers that run inline.
-fn resident_allowance(wiring: Wiring, limit: usize) -> usize {
-    if wiring.is_inline() { limit + limit / 2 } else { limit * 3 }
+/// How many never read: CLIENTS_THAT_NEVER_READ, or what takes a few seconds.
+fn clients_that_never_read() -> usize {
+    connections(setting("CLIENTS_THAT_NEVER_READ").unwrap_or(200))
+}
+
+fn setting(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|count| count.parse().ok())
 }
 
 #[test]
 #[ignore = "run in a process of its own by clients_that_never_read_cost_what_the_limits_say"]
 fn measure_clients_that_never_read() {
-    const CLIENTS: usize = 200;
     const HIGH: usize = 64 * KIB;
     const IN_FLIGHT: usize = 64;
     const REPLY: usize = 1_000;
@@ -139,21 +138,19 @@ fn measure_clients_that_never_read() {
     );
     let other = Client::connect(&server);
     other.ping(&[b'p'; REPLY]);
-    let clients = connect_all_beside(&server, CLIENTS, 1);
+    let count = clients_that_never_read();
+    let clients = connect_all_beside(&server, count, 1);
     let before = resident_bytes();
     let mut peak = flood(&server, &clients, &[b'f'; REPLY], usize::MAX);
     for _ in 0..100 {
         other.ping(&[b'p'; REPLY]);
     }
     peak = peak.max(resident_bytes());
-    assert!(server.stats(None).expect("all of them").reads_paused >= CLIENTS as u64, "not all of them were paused");
+    assert!(server.stats(None).expect("all of them").reads_paused >= count as u64, "not all of them were paused");
     let grown = peak - before;
-    let limit = CLIENTS * (HIGH + IN_FLIGHT * REPLY + 64 * KIB);
-    println!("{wiring:?}: {CLIENTS} clients that never read: {grown} bytes, limit {limit}");
-    assert!(
-        grown <= resident_allowance(wiring, limit),
-        "{grown} bytes for {CLIENTS} clients that never read; the limit is {limit}"
-    );
+    let limit = count * (HIGH + IN_FLIGHT * REPLY + 64 * KIB);
+    println!("{wiring:?}: {count} clients that never read: {grown} bytes, limit {limit}");
+    assert!(grown <= limit + limit / 10, "{grown} bytes for {count} clients that never read; the limit is {limit}");
 }
 
 fn connect_all_beside(server: &Server, count: usize, others: u64) -> Vec<TcpStream> {
@@ -165,8 +162,7 @@ fn connect_all_beside(server: &Server, count: usize, others: u64) -> Vec<TcpStre
 
 /// How many flood: FLOOD_CONNECTIONS, or what takes a few seconds.
 fn flooders() -> usize {
-    let wanted = std::env::var("FLOOD_CONNECTIONS").ok().and_then(|count| count.parse().ok());
-    connections(wanted.unwrap_or(2_000))
+    connections(setting("FLOOD_CONNECTIONS").unwrap_or(2_000))
 }
 
 const MEMORY_LIMIT: usize = 64 * MIB;
@@ -188,7 +184,7 @@ fn measure_flood(what: &str, most: usize) {
     let frame = harness_b::count(&harness_b::pattern(1, FRAME - 4));
     let peak = flood(&server, &clients, &frame, most);
     let stats = server.stats(None).expect("all of them");
-    let limit = resident_allowance(wiring, MEMORY_LIMIT) + idle;
+    let limit = MEMORY_LIMIT + MEMORY_LIMIT / 4 + idle;
     println!(
         "{wiring:?}: {count} connections that flood {what}: {peak} bytes resident, limit {limit}, idle {idle}, counted {}",
         stats.memory_bytes

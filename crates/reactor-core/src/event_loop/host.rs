@@ -19,6 +19,8 @@ pub(crate) struct Inline<'a, H: Handler> {
     pub(crate) reactor: &'a LoopShared,
     pub(crate) conn: ConnId,
     pub(crate) data: &'a H::Data,
+    /// Connections that the handler had no room for.
+    pub(crate) refused: &'a mut Vec<ConnId>,
     /// When the loop woke up.
     pub(crate) turn_began: Instant,
 }
@@ -26,6 +28,10 @@ pub(crate) struct Inline<'a, H: Handler> {
 impl<H: Handler> Host for Inline<'_, H> {
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
         frame_end(self.handler, self.reactor, self.conn, self.data, bytes, seen)
+    }
+
+    fn has_room(&mut self) -> bool {
+        has_room(self.handler, self.conn, self.data, self.refused)
     }
 
     fn request(&mut self, number: u64, payload: &[u8], output: &mut Vec<u8>) -> Begun {
@@ -55,6 +61,8 @@ pub(crate) struct Pooled<'a, H: Handler> {
     pub(crate) conn: ConnId,
     pub(crate) data: &'a H::Data,
     pub(crate) run: &'a Arc<Run<H::Data>>,
+    /// Connections that the handler had no room for.
+    pub(crate) refused: &'a mut Vec<ConnId>,
     /// Whether requests have no boundaries, so that what waits may grow.
     pub(crate) raw: bool,
     /// When the loop woke up.
@@ -78,6 +86,10 @@ impl<H: Handler> Pooled<'_, H> {
 impl<H: Handler> Host for Pooled<'_, H> {
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
         frame_end(self.handler, self.reactor, self.conn, self.data, bytes, seen)
+    }
+
+    fn has_room(&mut self) -> bool {
+        has_room(self.handler, self.conn, self.data, self.refused)
     }
 
     fn request(&mut self, _number: u64, payload: &[u8], _output: &mut Vec<u8>) -> Begun {
@@ -115,6 +127,15 @@ pub(crate) fn queue<D>(run: &Arc<Run<D>>, schedule: Schedule, to_pool: &mut Vec<
         Schedule::Enqueue(times) => to_pool.extend(std::iter::repeat_n(run, times).map(Arc::clone)),
         Schedule::Nothing => {}
     }
+}
+
+/// Asks the handler for room; remembers whom it had none for.
+fn has_room<H: Handler>(handler: &H, conn: ConnId, data: &H::Data, refused: &mut Vec<ConnId>) -> bool {
+    let room = call::has_room(handler, conn, data);
+    if !room {
+        refused.push(conn);
+    }
+    room
 }
 
 /// Asks the handler where a frame ends. A panic refuses the bytes.

@@ -162,6 +162,7 @@ impl<H: Handler> EventLoop<H> {
         log::debug!("connection {id} closed: {reason:?}, errno {os_error}");
         call::contained(id, "close", &reactor.progress, || self.handler.close(id, reason, os_error, data));
         reactor.open.fetch_sub(1, Ordering::Relaxed);
+        self.compact_refused();
     }
 
     /// What is due by now.

@@ -4,6 +4,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use crate::config::{KEPT_MAIL_BYTES, REFUSED_SLACK};
 use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::event_loop::EventLoop;
@@ -15,11 +16,35 @@ use crate::push::Push;
 use crate::shared::Message;
 
 impl<H: Handler> EventLoop<H> {
-    pub(crate) fn on_message(&mut self, message: Message) {
+    /// `bytes` were posted beside the messages.
+    pub(crate) fn on_mail(&mut self, mail: &mut Vec<Message>, bytes: &mut Vec<u8>) {
+        let mut rest = &bytes[..];
+        let mut answered_bytes = bytes.len();
+        for message in mail.drain(..) {
+            if let Message::Answer(_, answer) = &message {
+                answered_bytes += answer.bytes.capacity();
+            }
+            self.on_message(message, &mut rest);
+        }
+        bytes.clear();
+        bytes.shrink_to(KEPT_MAIL_BYTES);
+        if self.shared.loops[self.index].took_answers(answered_bytes)
+            && let Some(pool) = &self.pool
+        {
+            pool.go_on(&self.watch);
+        }
+    }
+
+    /// `beside`: what was posted beside this message and those that follow it.
+    fn on_message(&mut self, message: Message, beside: &mut &[u8]) {
         match message {
             Message::Adopt(socket, peer) => self.open(socket, peer),
-            Message::Answer(conn, answer) => self.on_answer(conn, answer, false),
-            Message::Late(conn, answer) => self.on_answer(conn, answer, true),
+            Message::Copied(conn, answer, len) => {
+                let replies = beside.split_off(..len).unwrap_or_default();
+                self.on_answer(conn, answer, Some(replies), false);
+            }
+            Message::Answer(conn, answer) => self.on_answer(conn, answer, None, false),
+            Message::Late(conn, answer) => self.on_answer(conn, answer, None, true),
             Message::Push(conn, push) => self.on_push(conn, &push),
             Message::Broadcast(push, except) => self.on_broadcast(&push, except),
             Message::Close(conn) => self.on_close(conn),
@@ -30,6 +55,7 @@ impl<H: Handler> EventLoop<H> {
                     self.queue(conn.slot());
                 }
             }
+            Message::Resume => self.on_resume(),
             Message::Left(conn) => {
                 if self.table.find(conn).is_some() {
                     self.forget(conn.slot());
@@ -43,8 +69,8 @@ impl<H: Handler> EventLoop<H> {
         self.table.find(conn).filter(|entry| entry.socket.is_some())
     }
 
-    /// `late`: it was deferred.
-    fn on_answer(&mut self, conn: ConnId, answer: Answer, late: bool) {
+    /// `copied`: the replies, where `answer` does not have them. `late`: it was deferred.
+    fn on_answer(&mut self, conn: ConnId, answer: Answer, copied: Option<&[u8]>, late: bool) {
         let now_ms = self.now_ms;
         let rules = &self.shared.rules;
         let reactor = &self.shared.loops[self.index];
@@ -59,14 +85,21 @@ impl<H: Handler> EventLoop<H> {
                 queue(run, run.unblock(), &mut self.to_pool);
             }
         }
-        let recycled = entry.conn.reply(rules, now_ms, answer);
+        match copied {
+            Some(bytes) => {
+                let mut buffer = self.spare_outputs.pop().unwrap_or_default();
+                entry.conn.lend_output(&mut buffer);
+                entry.conn.reply_copied(rules, now_ms, &answer, bytes);
+                if buffer.capacity() > 0 {
+                    self.spare_outputs.push(buffer);
+                }
+            }
+            None => entry.conn.reply(rules, now_ms, answer),
+        }
         let answered = before - entry.conn.in_flight();
         reactor.stats.in_flight.sub(answered.into());
         if answered > 0 {
             reactor.count_answers(count, ending, &self.shared.stop);
-        }
-        if let Some(buffer) = recycled {
-            self.recycle(buffer);
         }
         self.queue(conn.slot());
     }
@@ -115,6 +148,24 @@ impl<H: Handler> EventLoop<H> {
             }
             entry.conn.cut(CloseReason::Local, 0);
             self.queue(conn.slot());
+        }
+    }
+
+    /// The handler may have room again for what it refused; the first refused are the first to be offered.
+    fn on_resume(&mut self) {
+        for conn in mem::take(&mut self.refused) {
+            if let Some(entry) = self.open_entry(conn) {
+                entry.conn.resume();
+                self.queue(conn.slot());
+            }
+        }
+    }
+
+    /// Forgets the ended ones, once they are the most of those that were refused.
+    pub(crate) fn compact_refused(&mut self) {
+        let table = &mut self.table;
+        if self.refused.len() > 2 * table.len() + REFUSED_SLACK {
+            self.refused.retain(|conn| table.find(*conn).is_some());
         }
     }
 

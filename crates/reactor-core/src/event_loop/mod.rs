@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::config::{EVENTS_PER_POLL, READ_BUFFER_BYTES, READ_HEADROOM_BYTES};
+use crate::conn_id::ConnId;
 use crate::event_loop::acceptor::Acceptor;
 use crate::event_loop::memory::Waiting;
 use crate::event_loop::table::Table;
@@ -50,6 +51,8 @@ pub(crate) struct EventLoop<H: Handler> {
     turn_began: Instant,
     /// Connections that wait for memory.
     waiting: Waiting,
+    /// Connections that the handler had no room for; some may have ended since.
+    refused: Vec<ConnId>,
     draining: bool,
     /// Headroom for a partial frame, then room for one read.
     read_buffer: Box<[u8]>,
@@ -58,7 +61,8 @@ pub(crate) struct EventLoop<H: Handler> {
     /// The output of the turn of one connection.
     output: Vec<u8>,
     batch: Batch,
-    spare_replies: Vec<Vec<u8>>,
+    /// For the replies of connections that wait for their turn.
+    spare_outputs: Vec<Vec<u8>>,
     spare_runs: Vec<Arc<Run<H::Data>>>,
     to_pool: Vec<Arc<Run<H::Data>>>,
     watch: Watch,
@@ -88,12 +92,13 @@ impl<H: Handler> EventLoop<H> {
             now_ms: 0,
             turn_began: Instant::now(),
             waiting: Waiting::default(),
+            refused: Vec::new(),
             draining: false,
             read_buffer: vec![0; READ_HEADROOM_BYTES + READ_BUFFER_BYTES].into_boxed_slice(),
             peek_buffer: Vec::new(),
             output: Vec::with_capacity(READ_BUFFER_BYTES),
             batch: Batch::default(),
-            spare_replies: Vec::new(),
+            spare_outputs: Vec::new(),
             spare_runs: Vec::new(),
             to_pool: Vec::new(),
             watch: Watch::new(),
@@ -109,6 +114,7 @@ impl<H: Handler> EventLoop<H> {
     pub(crate) fn run(&mut self) {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         let mut mail = Vec::new();
+        let mut mailed_bytes = Vec::new();
         self.now_ms = self.shared.stop.now_ms();
         loop {
             self.sleep(&mut events);
@@ -120,10 +126,8 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.accept();
-            self.reactor().mailbox.take(&mut mail);
-            for message in mail.drain(..) {
-                self.on_message(message);
-            }
+            self.reactor().mailbox.take(&mut mail, &mut mailed_bytes);
+            self.on_mail(&mut mail, &mut mailed_bytes);
             self.on_time();
             for _ in 0..self.ready.len() {
                 if let Some(slot) = self.ready.pop_front() {
@@ -138,7 +142,7 @@ impl<H: Handler> EventLoop<H> {
             let busy_us = self.turn_began.elapsed().as_micros() as u64;
             self.reactor().stats.loop_busy_us_max.raise(busy_us);
             if self.draining && self.table.len() == 0 {
-                self.reactor().mailbox.close();
+                self.reactor().close_mailbox();
                 return;
             }
         }

@@ -9,7 +9,7 @@ use nix::libc::MSG_NOSIGNAL;
 use socket2::Socket;
 
 use crate::config::{
-    AWAKE_MS, GATHERED_SLICES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RECYCLED_BYTES,
+    AWAKE_MS, GATHERED_SLICES, HEAP_SHARE, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RECYCLED_BYTES,
     TURN_BUDGET_BYTES,
 };
 use crate::connection::{Connection, Host, Rules, Status};
@@ -93,6 +93,7 @@ impl<H: Handler> EventLoop<H> {
         let Some(socket) = &entry.socket else { return 0 };
         let (headroom, room) = self.read_buffer.split_at_mut(READ_HEADROOM_BYTES);
         let partial = entry.conn.lend_partial(headroom);
+        let room = &mut room[..entry.conn.read_bytes(&self.shared.rules)];
         let mut reader: &Socket = socket;
         match reader.read(room) {
             Ok(0) => {
@@ -138,12 +139,13 @@ impl<H: Handler> EventLoop<H> {
         let reactor = &self.shared.loops[self.index];
         let Entry { conn, id, data, run, .. } = entry;
         if let Some(run) = run {
-            let mut spare = self.spare_replies.pop().unwrap_or_default();
+            let mut spare = Vec::new();
             let mut host = Pooled {
                 handler: &*self.handler,
                 reactor,
                 conn: *id,
                 data,
+                refused: &mut self.refused,
                 run,
                 raw: rules.framer.is_raw(),
                 batch: &mut self.batch,
@@ -153,9 +155,6 @@ impl<H: Handler> EventLoop<H> {
             };
             give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
             host.hand_over();
-            if spare.capacity() > 0 {
-                self.spare_replies.push(spare);
-            }
         } else {
             let mut host = Inline {
                 handler: &*self.handler,
@@ -163,6 +162,7 @@ impl<H: Handler> EventLoop<H> {
                 reactor,
                 conn: *id,
                 data,
+                refused: &mut self.refused,
                 turn_began: self.turn_began,
             };
             give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
@@ -201,21 +201,25 @@ impl<H: Handler> EventLoop<H> {
     }
 
     pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.spare_replies.len() < RECYCLED_BUFFERS && worth_keeping(&buffer) {
+        if self.spare_outputs.len() < RECYCLED_BUFFERS && worth_keeping(&buffer) {
             buffer.clear();
-            self.spare_replies.push(buffer);
+            self.spare_outputs.push(buffer);
         }
     }
 
     /// After a turn: what is left to do, now or later.
     fn settle(&mut self, slot: usize) {
-        let shared = &*self.shared;
         let Some(entry) = self.table.get(slot) else { return };
-        entry.conn.take_back_output(&mut self.output);
+        let sent_from = entry.conn.take_back_output(&mut self.output);
         if self.output.capacity() == 0 {
             // It went out as a part of the output.
             self.output.reserve(READ_BUFFER_BYTES);
         }
+        if let Some(buffer) = sent_from {
+            self.recycle(buffer);
+        }
+        let shared = &*self.shared;
+        let Some(entry) = self.table.get(slot) else { return };
         if entry.run_stalled
             && !entry.conn.is_held()
             && let Some(run) = &entry.run
@@ -268,7 +272,8 @@ impl<D: Clone> Entry<D> {
         if self.conn.is_paused() && !was_paused {
             reactor.stats.reads_paused.add(1);
         }
-        let memory_bytes = self.conn.memory_bytes();
+        let held_bytes = self.conn.memory_bytes();
+        let memory_bytes = held_bytes + held_bytes / HEAP_SHARE;
         if memory_bytes != self.told_memory_bytes {
             let before = mem::replace(&mut self.told_memory_bytes, memory_bytes);
             shared.change_memory(before, memory_bytes);
