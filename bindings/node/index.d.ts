@@ -174,7 +174,11 @@ export interface Options {
    * descriptors less 64.
    */
   maxConnections?: number;
-  /** Requests of one connection admitted and not yet answered, at which its reading pauses; at least 1. Default: 64. */
+  /**
+   * Requests of one connection admitted and not yet answered, at which its reading pauses; at least 1. Default: 64.
+   * (Reading pauses, too, while 8192 requests, or 4 MiB of them, of all connections together wait for a thread of
+   * JavaScript.)
+   */
   maxInFlight?: number;
   /**
    * Largest frame in bytes, its delimiter or prefix included; a larger one ends the connection. Raw requests are cut
@@ -237,7 +241,7 @@ export interface Stats {
   connectionsOpen: number;
   /** Connections accepted, those that were then refused included. */
   connectionsAccepted: number;
-  /** Connections refused by `maxConnections`. */
+  /** Connections refused: by `maxConnections`, or since 65 536 news of others waited for JavaScript. */
   connectionsRefused: number;
   /** Connections ended by a timeout. */
   connectionsTimedOut: number;

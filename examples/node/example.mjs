@@ -1,7 +1,6 @@
 // What the examples share: their command line, and the life of a server from its start to its report. What differs, and
 // what is worth reading first, stands in the examples themselves. Not a part of the package.
 
-import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 
 const EXIT_FAILURE = 1;
@@ -9,8 +8,11 @@ const EXIT_USAGE = 2;
 const DRAIN_TIMEOUT_MS = 10_000;
 const MODES = ['single', 'pooled', 'multi'];
 
-// Listened for from the first moment, so that a signal that comes while the server starts stops it right after.
-const stopAsked = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+// Listened for from the first moment, so that a signal that comes while the server starts stops it right after; and to
+// the last, so that a second one does not end the program in the middle of its drain.
+const stopAsked = new Promise((resolve) => {
+  process.on('SIGTERM', resolve).on('SIGINT', resolve);
+});
 
 /**
  * What the command line says, else the defaults. `more` are the options of one example alone: a boolean is a switch, a

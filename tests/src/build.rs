@@ -43,13 +43,21 @@ pub(crate) fn test_program(name: &str) -> PathBuf {
     })
 }
 
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        env::var_os("REACTOR_ROOT")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from)
+            .canonicalize()
+            .expect("the workspace that this test was built in still exists")
+    })
+}
+
 fn places() -> &'static Places {
     static PLACES: OnceLock<Places> = OnceLock::new();
     PLACES.get_or_init(|| {
-        let root = env::var_os("REACTOR_ROOT")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from)
-            .canonicalize()
-            .expect("the workspace that this test was built in still exists");
+        let root = root().to_path_buf();
         let examples = env::var_os("REACTOR_EXAMPLES_DIR").map(PathBuf::from);
         let library = env::var_os("REACTOR_LIB_DIR").map_or_else(|| build_library(&root), PathBuf::from);
         Places { root, library, examples }
@@ -97,7 +105,8 @@ fn compile(program: &Path, sources: &[PathBuf]) -> PathBuf {
     program.to_path_buf()
 }
 
-fn run(command: &mut Command) {
+/// Runs a command to its end, which is to be a good one.
+pub(crate) fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("running {command:?}: {error}"));
     assert!(status.success(), "{command:?}: {status}");
 }

@@ -9,7 +9,11 @@ use std::time::Duration;
 mod build;
 mod child;
 mod client;
+pub mod faults;
+pub mod load;
 mod modes;
+mod node;
+pub mod peers;
 mod process;
 mod server;
 mod turns;
@@ -17,7 +21,9 @@ mod turns;
 pub use client::{Client, alphabet, assert_same_bytes, pseudo_random_bytes};
 pub use modes::Mode;
 pub use process::{Thread, descriptors, sockets, threads};
-pub use server::{Report, Server, Stopped, failing_example, run_program};
+pub use server::{
+    Report, Server, Stopped, assert_closed, failing_example, failing_example_in, run_program, run_program_in,
+};
 pub use turns::{alone, wait_until};
 
 /// How long anything may take before a test calls it lost. Generous: a passing test never waits for it.

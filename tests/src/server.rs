@@ -14,6 +14,8 @@ use crate::DEADLINE;
 use crate::build;
 use crate::child::Running;
 use crate::client::Client;
+use crate::modes::Mode;
+use crate::node;
 
 /// A running server; killed when it is dropped before [`Server::stop`].
 pub struct Server {
@@ -76,6 +78,46 @@ impl Server {
     #[must_use]
     pub fn program(name: &str, args: &[&str]) -> Server {
         Server::start(Command::new(build::test_program(name)).args(args), StopsBy::EndOfInput)
+    }
+
+    /// Starts the example of this name in this mode, in C or on Node, and waits until it listens. `more` follows what
+    /// asks for the mode.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn example_in(mode: Mode, name: &str, more: &[&str]) -> Server {
+        if mode.is_node() {
+            Server::start(node::example(mode, name).args(mode.args()).args(more), StopsBy::Signal)
+        } else {
+            Server::example(name, &[mode.args(), more].concat())
+        }
+    }
+
+    /// As [`Server::example_in`], of the programs of `tests/c` and `tests/node`.
+    ///
+    /// # Panics
+    /// Where it does not listen.
+    #[must_use]
+    pub fn program_in(mode: Mode, name: &str, more: &[&str]) -> Server {
+        Server::program_with(mode, name, &[mode.args(), more].concat())
+    }
+
+    /// As [`Server::program_in`], its connections all on one reactor thread.
+    ///
+    /// # Panics
+    /// Where it does not listen.
+    #[must_use]
+    pub fn program_with_one_reactor(mode: Mode, name: &str, more: &[&str]) -> Server {
+        Server::program_with(mode, name, &[mode.args_with_one_reactor().as_slice(), more].concat())
+    }
+
+    fn program_with(mode: Mode, name: &str, args: &[&str]) -> Server {
+        if !mode.is_node() {
+            return Server::program(name, args);
+        }
+        let descriptors = args.iter().position(|arg| *arg == "--nofile").and_then(|at| args.get(at + 1).copied());
+        Server::start(node::test_program(name, descriptors).args(args), StopsBy::EndOfInput)
     }
 
     /// As [`Server::example`], under `strace -f -c`, which writes its table to `table` when the server has ended.
@@ -232,6 +274,13 @@ impl Report {
         Some(report)
     }
 
+    /// What [`Report::running`] is where so many handlers have not returned: JavaScript's are not native callbacks, and
+    /// count among the abandoned requests alone.
+    #[must_use]
+    pub fn running_due(mode: Mode, handlers: u64) -> u64 {
+        if mode.is_node() { 0 } else { handlers }
+    }
+
     /// Asserts that nothing which was admitted stayed unanswered.
     ///
     /// # Panics
@@ -242,12 +291,41 @@ impl Report {
     }
 }
 
+/// Asserts that a line `close CONN reason=NAME os_error=N` is of this reason, and of the errno that goes with it: one for
+/// `RESET`, none for the others. A Node server tells of none.
+///
+/// # Panics
+/// Where it is not.
+pub fn assert_closed(line: &str, reason: &str) {
+    let (_, told) = line.split_once(" reason=").unwrap_or_else(|| panic!("'{line}'"));
+    let (name, os_error) = told.split_once(" os_error=").map_or((told, None), |(name, number)| (name, Some(number)));
+    assert_eq!(name, reason, "'{line}'");
+    assert!(os_error.is_none_or(|number| (number != "0") == (reason == "RESET")), "'{line}'");
+}
+
+/// Runs a program of `tests/c` or, with a mode of Node, `tests/node` to its end and returns what it printed.
+///
+/// # Panics
+/// Where it does not end with exit status 0.
+pub fn run_program_in(mode: Mode, name: &str, more: &[&str]) -> Vec<String> {
+    let args = [mode.args(), more].concat();
+    if mode.is_node() {
+        run_command(name, &args, &mut node::test_program(name, None))
+    } else {
+        run_program(name, &args)
+    }
+}
+
 /// Runs a program of `tests/c` to its end and returns what it printed.
 ///
 /// # Panics
 /// Where it does not end with exit status 0.
 pub fn run_program(name: &str, args: &[&str]) -> Vec<String> {
-    let mut running = Running::spawn(Command::new(build::test_program(name)).args(args));
+    run_command(name, args, &mut Command::new(build::test_program(name)))
+}
+
+fn run_command(name: &str, args: &[&str], command: &mut Command) -> Vec<String> {
+    let mut running = Running::spawn(command.args(args));
     running.close_input();
     let (lines, status) = running.wait();
     assert!(status.success(), "{name} {args:?} ended with {status}; it printed: {lines:#?}");
@@ -260,7 +338,21 @@ pub fn run_program(name: &str, args: &[&str]) -> Vec<String> {
 /// Where it does not end with exit status 1.
 #[must_use]
 pub fn failing_example(name: &str, args: &[&str]) -> String {
-    let child = Command::new(build::example(name))
+    failing(name, args, &mut Command::new(build::example(name)))
+}
+
+/// As [`failing_example`], in this mode, in C or on Node.
+///
+/// # Panics
+/// As there.
+#[must_use]
+pub fn failing_example_in(mode: Mode, name: &str, more: &[&str]) -> String {
+    let args = [mode.args(), more].concat();
+    if mode.is_node() { failing(name, &args, &mut node::example(mode, name)) } else { failing_example(name, &args) }
+}
+
+fn failing(name: &str, args: &[&str], command: &mut Command) -> String {
+    let child = command
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

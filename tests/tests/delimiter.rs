@@ -2,9 +2,20 @@
 
 use std::thread;
 
-use reactor_tests::{Client, Mode, Server, alphabet, assert_same_bytes, in_each_mode};
+use reactor_tests::{
+    Client, Mode, Server, alphabet, assert_closed, assert_same_bytes, in_each_mode, in_each_mode_of_node,
+};
 
 in_each_mode!(
+    a_request_split_at_each_place_is_one_request,
+    a_request_of_one_byte_a_write_is_one_request,
+    a_thousand_pipelined_requests_get_a_thousand_replies,
+    requests_before_a_half_close_are_all_answered,
+    a_partial_frame_at_the_end_of_input_is_a_protocol_error,
+    a_frame_that_passes_the_limit_ends_its_connection,
+);
+
+in_each_mode_of_node!(
     a_request_split_at_each_place_is_one_request,
     a_request_of_one_byte_a_write_is_one_request,
     a_thousand_pipelined_requests_get_a_thousand_replies,
@@ -55,7 +66,7 @@ impl Fence {
 }
 
 fn a_request_split_at_each_place_is_one_request(mode: Mode) {
-    let server = Server::example("http_mock", mode.args());
+    let server = Server::example_in(mode, "http_mock", &[]);
     let mut client = server.connect();
     let mut fence = Fence::beside_one(&server, mode);
     let reply = fence.reply.clone();
@@ -74,7 +85,7 @@ fn a_request_split_at_each_place_is_one_request(mode: Mode) {
 }
 
 fn a_request_of_one_byte_a_write_is_one_request(mode: Mode) {
-    let server = Server::example("http_mock", mode.args());
+    let server = Server::example_in(mode, "http_mock", &[]);
     let mut client = server.connect();
     let mut fence = Fence::beside_one(&server, mode);
     let reply = fence.reply.clone();
@@ -95,7 +106,7 @@ fn a_request_of_one_byte_a_write_is_one_request(mode: Mode) {
 }
 
 fn a_thousand_pipelined_requests_get_a_thousand_replies(mode: Mode) {
-    let server = Server::example("http_mock", mode.args());
+    let server = Server::example_in(mode, "http_mock", &[]);
     let mut client = server.connect();
     let reply = mock_reply(&mut client);
     let mut writer = client.another_hand();
@@ -109,23 +120,23 @@ fn a_thousand_pipelined_requests_get_a_thousand_replies(mode: Mode) {
 }
 
 fn requests_before_a_half_close_are_all_answered(mode: Mode) {
-    let server = Server::example("http_mock", mode.args());
+    let server = Server::example_in(mode, "http_mock", &[]);
     let reply = mock_reply(&mut server.connect());
     let replies = server.connect().exchange(&REQUEST.repeat(1_000));
     assert_same_bytes(&replies, &reply.repeat(1_000));
 }
 
 fn a_partial_frame_at_the_end_of_input_is_a_protocol_error(mode: Mode) {
-    let mut server = Server::program("commands", mode.args());
+    let mut server = Server::program_in(mode, "commands", &[]);
     let mut client = server.connect();
     client.send(b"write 5\nwri");
     client.finish();
     assert_same_bytes(&client.receive_to_end(), &alphabet(5));
-    assert!(server.expect_line("close ").ends_with("reason=PROTOCOL_ERROR os_error=0"));
+    assert_closed(&server.expect_line("close "), "PROTOCOL_ERROR");
 }
 
 fn a_frame_that_passes_the_limit_ends_its_connection(mode: Mode) {
-    let mut server = Server::program("commands", mode.args());
+    let mut server = Server::program_in(mode, "commands", &[]);
     let mut client = server.connect();
     // The limit is 1 MiB unless told.
     let bytes = [b"write 5\n".to_vec(), vec![b'x'; 1024 * 1024 + 1]].concat();
@@ -135,5 +146,5 @@ fn a_frame_that_passes_the_limit_ends_its_connection(mode: Mode) {
         assert_same_bytes(&client.receive_to_end(), &alphabet(5));
     });
     client.finish();
-    assert!(server.expect_line("close ").ends_with("reason=FRAME_TOO_LARGE os_error=0"));
+    assert_closed(&server.expect_line("close "), "FRAME_TOO_LARGE");
 }

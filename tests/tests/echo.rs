@@ -1,8 +1,15 @@
 //! Echo gives back what it was sent: every byte of every size, to every connection.
 
-use reactor_tests::{Mode, Server, alone, assert_same_bytes, in_each_mode, pseudo_random_bytes};
+use reactor_tests::{Mode, Server, alone, assert_same_bytes, in_each_mode, in_each_mode_of_node, pseudo_random_bytes};
 
 in_each_mode!(
+    every_byte_comes_back_whatever_the_size,
+    every_byte_comes_back_when_the_client_ends_its_side_first,
+    a_thousand_connections_at_once_are_each_answered,
+    many_connections_with_large_messages_do_not_mix,
+);
+
+in_each_mode_of_node!(
     every_byte_comes_back_whatever_the_size,
     every_byte_comes_back_when_the_client_ends_its_side_first,
     a_thousand_connections_at_once_are_each_answered,
@@ -14,7 +21,7 @@ const KIB: usize = 1024;
 const SIZES: [usize; 8] = [1, 2, KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, KIB * KIB, 8 * KIB * KIB];
 
 fn echo(mode: Mode) -> Server {
-    Server::example("echo", &[mode.args(), &["--compute-ms", "0"]].concat())
+    Server::example_in(mode, "echo", &["--compute-ms", "0"])
 }
 
 fn every_byte_comes_back_whatever_the_size(mode: Mode) {

@@ -1,6 +1,6 @@
 //! A client's FIN ends its requests and nothing else: what it sent before is answered, an end is no request.
 
-use reactor_tests::{Client, Mode, Server, assert_same_bytes, in_each_mode};
+use reactor_tests::{Client, Mode, Server, assert_closed, assert_same_bytes, in_each_mode, in_each_mode_of_node};
 
 in_each_mode!(
     a_half_close_while_computing_gets_every_reply_then_fin,
@@ -11,8 +11,17 @@ in_each_mode!(
     an_end_of_input_after_the_last_reply_closes_the_connection,
 );
 
+in_each_mode_of_node!(
+    a_half_close_while_computing_gets_every_reply_then_fin,
+    data_and_fin_sent_before_the_server_accepts_are_answered,
+    bytes_that_wait_join_and_an_end_of_input_is_no_request,
+    a_client_that_closes_at_once_is_opened_and_closed_once,
+    a_client_that_resets_at_once_costs_nobody_else_anything,
+    an_end_of_input_after_the_last_reply_closes_the_connection,
+);
+
 fn a_half_close_while_computing_gets_every_reply_then_fin(mode: Mode) {
-    let server = Server::example("echo", &[mode.args(), &["--compute-ms", "50"]].concat());
+    let server = Server::example_in(mode, "echo", &["--compute-ms", "50"]);
     let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.send(b"message 1\n");
@@ -26,8 +35,7 @@ fn a_half_close_while_computing_gets_every_reply_then_fin(mode: Mode) {
 }
 
 fn data_and_fin_sent_before_the_server_accepts_are_answered(mode: Mode) {
-    let args = [mode.args_with_one_reactor(), vec!["--variant", "gate-open"]].concat();
-    let mut server = Server::program("probe_echo", &args);
+    let mut server = Server::program_with_one_reactor(mode, "probe_echo", &["--variant", "gate-open"]);
     let mut first = server.connect();
     server.expect_line("open waits");
     // The loop stands in on_open of the first, so nothing of these reaches it before they have said all.
@@ -50,13 +58,12 @@ fn data_and_fin_sent_before_the_server_accepts_are_answered(mode: Mode) {
     assert_same_bytes(&first.receive_to_end(), b"first");
     silent.expect_end();
     let closes = server.expect_lines(10, "close ");
-    assert!(closes.iter().all(|line| line.ends_with("reason=PEER os_error=0")), "{closes:#?}");
+    closes.iter().for_each(|line| assert_closed(line, "PEER"));
     server.stop().report.assert_nothing_lost();
 }
 
 fn bytes_that_wait_join_and_an_end_of_input_is_no_request(mode: Mode) {
-    let args = [mode.args_with_one_reactor(), vec!["--variant", "gate-process"]].concat();
-    let mut server = Server::program("probe_echo", &args);
+    let mut server = Server::program_with_one_reactor(mode, "probe_echo", &["--variant", "gate-process"]);
     let mut client = server.connect();
     client.send(b"first ");
     server.expect_line("process waits");
@@ -86,18 +93,18 @@ fn pass_loop(other: &mut Client) {
 }
 
 fn a_client_that_closes_at_once_is_opened_and_closed_once(mode: Mode) {
-    let mut server = Server::program("probe_echo", mode.args());
+    let mut server = Server::program_in(mode, "probe_echo", &[]);
     for _ in 0..100 {
         drop(server.connect());
     }
     let closes = server.expect_lines(100, "close ");
-    assert!(closes.iter().all(|line| line.ends_with("reason=PEER os_error=0")), "{closes:#?}");
+    closes.iter().for_each(|line| assert_closed(line, "PEER"));
     let stopped = server.stop();
     assert_eq!(stopped.count("totals opens=100 processes=0 closes=100"), 1, "{:#?}", stopped.lines);
 }
 
 fn a_client_that_resets_at_once_costs_nobody_else_anything(mode: Mode) {
-    let server = Server::program("probe_echo", mode.args());
+    let server = Server::program_in(mode, "probe_echo", &[]);
     let mut bystander = server.connect();
     for _ in 0..100 {
         server.connect().reset();
@@ -114,12 +121,12 @@ fn a_client_that_resets_at_once_costs_nobody_else_anything(mode: Mode) {
 }
 
 fn an_end_of_input_after_the_last_reply_closes_the_connection(mode: Mode) {
-    let mut server = Server::program("probe_echo", mode.args());
+    let mut server = Server::program_in(mode, "probe_echo", &[]);
     let mut client = server.connect();
     client.ask(b"ping", b"ping");
     client.finish();
     client.expect_end();
-    assert!(server.expect_line("close ").ends_with("reason=PEER os_error=0"));
+    assert_closed(&server.expect_line("close "), "PEER");
     let stopped = server.stop();
     assert_eq!(stopped.report.drained, 0, "no connection was left to drain");
     assert_eq!(stopped.count("totals opens=1 processes=1 closes=1"), 1, "{:#?}", stopped.lines);

@@ -2,13 +2,34 @@
 
 use std::collections::HashMap;
 
-use reactor_tests::{Client, Mode, Server, alone, assert_same_bytes, in_each_mode, pseudo_random_bytes};
+use reactor_tests::{
+    Client, Mode, Server, alone, assert_same_bytes, in_each_mode, in_each_mode_of_node, in_each_mode_of_node_functions,
+    pseudo_random_bytes,
+};
 
 in_each_mode!(
     chat_tells_all_what_each_says_in_the_order_it_is_said,
     chat_greets_and_tells_who_comes_and_goes,
     chat_greets_first_whatever_is_being_said,
     chat_shows_out_a_guest_whose_line_is_too_long,
+    deferred_answers_a_hundred_pipelined_requests_in_their_order,
+    deferred_forgets_a_client_that_does_not_wait,
+    deferred_keeps_its_promises_before_it_stops,
+    length_prefix_does_each_operation,
+    length_prefix_answers_an_error_to_what_it_does_not_know,
+    length_prefix_finds_its_messages_however_they_are_cut,
+    length_prefix_takes_the_longest_message_and_none_that_is_longer,
+);
+
+// The guests of a chat are one list, which modules on several threads do not share.
+in_each_mode_of_node_functions!(
+    chat_tells_all_what_each_says_in_the_order_it_is_said,
+    chat_greets_and_tells_who_comes_and_goes,
+    chat_greets_first_whatever_is_being_said,
+    chat_shows_out_a_guest_whose_line_is_too_long,
+);
+
+in_each_mode_of_node!(
     deferred_answers_a_hundred_pipelined_requests_in_their_order,
     deferred_forgets_a_client_that_does_not_wait,
     deferred_keeps_its_promises_before_it_stops,
@@ -51,7 +72,7 @@ fn guests(server: &Server, count: u32) -> Vec<Client> {
 fn chat_tells_all_what_each_says_in_the_order_it_is_said(mode: Mode) {
     const GUESTS: u32 = 6;
     const LINES: u32 = 200;
-    let server = Server::example("chat", mode.args());
+    let server = Server::example_in(mode, "chat", &[]);
     let mut guests = guests(&server, GUESTS);
     std::thread::scope(|scope| {
         for guest in &guests {
@@ -77,7 +98,7 @@ fn chat_tells_all_what_each_says_in_the_order_it_is_said(mode: Mode) {
 }
 
 fn chat_greets_and_tells_who_comes_and_goes(mode: Mode) {
-    let server = Server::example("chat", mode.args());
+    let server = Server::example_in(mode, "chat", &[]);
     let mut guests = guests(&server, 4);
     // One says goodbye and hears itself out, one is cut off.
     let mut polite = guests.remove(3);
@@ -106,7 +127,7 @@ fn chat_greets_and_tells_who_comes_and_goes(mode: Mode) {
 }
 
 fn chat_greets_first_whatever_is_being_said(mode: Mode) {
-    let server = Server::example("chat", mode.args());
+    let server = Server::example_in(mode, "chat", &[]);
     let mut talker = guests(&server, 1).remove(0);
     let mut listener = talker.another_hand();
     std::thread::scope(|scope| {
@@ -126,7 +147,7 @@ fn chat_greets_first_whatever_is_being_said(mode: Mode) {
 }
 
 fn chat_shows_out_a_guest_whose_line_is_too_long(mode: Mode) {
-    let server = Server::example("chat", mode.args());
+    let server = Server::example_in(mode, "chat", &[]);
     let mut guests = guests(&server, 2);
     let longest = "x".repeat(1023);
     guests[1].send(format!("{longest}\n").as_bytes());
@@ -142,7 +163,7 @@ fn chat_shows_out_a_guest_whose_line_is_too_long(mode: Mode) {
 // ---- deferred ----------------------------------------------------------------------------------
 
 fn deferred(mode: Mode) -> Server {
-    Server::example("deferred", &[mode.args(), &["--compute-ms", "20"]].concat())
+    Server::example_in(mode, "deferred", &["--compute-ms", "20"])
 }
 
 fn requests(count: usize) -> Vec<u8> {
@@ -227,7 +248,7 @@ fn assert_error(client: &mut Client) {
 }
 
 fn length_prefix_does_each_operation(mode: Mode) {
-    let server = Server::example("length_prefix", mode.args());
+    let server = Server::example_in(mode, "length_prefix", &[]);
     let mut client = server.connect();
     assert_does(&mut client, b'r', b"hello\0", b"\0olleh");
     assert_does(&mut client, b'r', b"", b"");
@@ -241,7 +262,7 @@ fn length_prefix_does_each_operation(mode: Mode) {
 }
 
 fn length_prefix_answers_an_error_to_what_it_does_not_know(mode: Mode) {
-    let server = Server::example("length_prefix", mode.args());
+    let server = Server::example_in(mode, "length_prefix", &[]);
     let mut client = server.connect();
     client.send(&[message(&[b"R"]), message(&[]), message(&[b"\0 and more"])].concat());
     (0..3).for_each(|_| assert_error(&mut client));
@@ -253,7 +274,7 @@ fn length_prefix_answers_an_error_to_what_it_does_not_know(mode: Mode) {
 }
 
 fn length_prefix_finds_its_messages_however_they_are_cut(mode: Mode) {
-    let server = Server::example("length_prefix", mode.args());
+    let server = Server::example_in(mode, "length_prefix", &[]);
     let mut client = server.connect();
     let request = message(&[b"uabc"]);
     let reply = message(&[&[OK], b"ABC"]);
@@ -275,7 +296,7 @@ fn length_prefix_finds_its_messages_however_they_are_cut(mode: Mode) {
 
 fn length_prefix_takes_the_longest_message_and_none_that_is_longer(mode: Mode) {
     let _alone = alone();
-    let server = Server::example("length_prefix", mode.args());
+    let server = Server::example_in(mode, "length_prefix", &[]);
     let mut client = server.connect();
     let bytes = pseudo_random_bytes(LONGEST_BYTES - 1, 7);
     let reversed: Vec<u8> = bytes.iter().rev().copied().collect();

@@ -1,8 +1,12 @@
 //! Arguments that no caller should pass are answered by an error that says what is wrong, never by a crash.
 
-use reactor_tests::{Mode, Server, failing_example, in_each_mode, run_program};
+use reactor_tests::{Mode, Server, failing_example_in, in_each_mode, in_each_mode_of_node, run_program};
 
-in_each_mode!(every_function_refuses_hostile_arguments);
+in_each_mode!(
+    every_function_refuses_hostile_arguments,
+    an_example_at_a_taken_address_says_which_and_why,
+    an_example_at_no_address_says_so,
+);
 
 fn every_function_refuses_hostile_arguments(mode: Mode) {
     let lines = run_program("hostile", mode.args());
@@ -10,17 +14,17 @@ fn every_function_refuses_hostile_arguments(mode: Mode) {
     assert!(checked.is_some_and(|count| count > 500), "{lines:#?}");
 }
 
-#[test]
-fn an_example_at_a_taken_address_says_which_and_why() {
-    let server = Server::example("echo", &[]);
+in_each_mode_of_node!(an_example_at_a_taken_address_says_which_and_why, an_example_at_no_address_says_so);
+
+fn an_example_at_a_taken_address_says_which_and_why(mode: Mode) {
+    let server = Server::example_in(mode, "echo", &[]);
     let address = server.address().to_string();
-    let error = failing_example("echo", &["--addr", &address]);
+    let error = failing_example_in(mode, "echo", &["--addr", &address]);
     assert!(error.contains(&address), "{error}");
     assert!(error.to_lowercase().contains("address already in use"), "{error}");
 }
 
-#[test]
-fn an_example_at_no_address_says_so() {
-    let error = failing_example("http_mock", &["--addr", "nowhere"]);
+fn an_example_at_no_address_says_so(mode: Mode) {
+    let error = failing_example_in(mode, "echo", &["--addr", "nowhere"]);
     assert!(error.contains("nowhere"), "{error}");
 }

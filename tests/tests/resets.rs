@@ -5,13 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use nix::errno::Errno;
-use reactor_tests::{Client, Mode, Server, alphabet, in_each_mode};
+use reactor_tests::{Client, Mode, Server, alphabet, assert_closed, in_each_mode, in_each_mode_of_node};
 
 in_each_mode!(
     a_reset_in_the_middle_of_a_large_reply,
     a_reset_in_the_middle_of_many_gathered_replies,
     a_reset_of_an_idle_connection_is_told_with_its_errno,
     a_write_after_fin_and_reset_raises_no_sigpipe,
+);
+
+// Not there: SIGPIPE, which Node.js ignores from its start, and a loop that stands in a callback, which is never its.
+in_each_mode_of_node!(
+    a_reset_in_the_middle_of_a_large_reply,
+    a_reset_in_the_middle_of_many_gathered_replies,
+    a_reset_of_an_idle_connection_is_told_with_its_errno,
 );
 
 fn a_reset_in_the_middle_of_a_large_reply(mode: Mode) {
@@ -25,7 +32,7 @@ fn a_reset_in_the_middle_of_many_gathered_replies(mode: Mode) {
 /// Sends `requests`, whose replies are more than the kernel buffers, reads their beginning, resets; `times` times, while
 /// a bystander's every reply stays exact.
 fn resets_beside_a_bystander(mode: Mode, requests: &[u8], times: usize) {
-    let mut server = Server::program("commands", mode.args());
+    let mut server = Server::program_in(mode, "commands", &[]);
     let address = server.address();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -39,9 +46,7 @@ fn resets_beside_a_bystander(mode: Mode, requests: &[u8], times: usize) {
                 client.finish();
             }
             client.reset();
-            let line = server.expect_line("close ");
-            let reset = line.contains(" reason=RESET os_error=") && !line.ends_with("os_error=0");
-            assert!(reset, "{line}");
+            assert_closed(&server.expect_line("close "), "RESET");
         }
         drop(ends_bystander);
         assert!(bystander.join().is_ok(), "the bystander's failure is printed above");
@@ -53,21 +58,21 @@ fn resets_beside_a_bystander(mode: Mode, requests: &[u8], times: usize) {
 }
 
 fn a_reset_of_an_idle_connection_is_told_with_its_errno(mode: Mode) {
-    let mut server = Server::program("commands", mode.args());
+    let mut server = Server::program_in(mode, "commands", &[]);
     let mut client = server.connect();
     client.ask(b"write 3\n", b"abc");
     client.reset();
     let line = server.expect_line("close ");
+    assert_closed(&line, "RESET");
     let due = format!("reason=RESET os_error={}", Errno::ECONNRESET as i32);
-    assert!(line.ends_with(&due), "{line}");
+    assert!(mode.is_node() || line.ends_with(&due), "{line}");
 }
 
 /// A reset after a FIN makes the error of the next write EPIPE, which is what comes with a SIGPIPE. Nobody may have
 /// looked at the socket in between: the loop stands in a callback meanwhile, its own or, where workers answer, on_open of
 /// another connection. Then several replies wait for one gathered write.
 fn a_write_after_fin_and_reset_raises_no_sigpipe(mode: Mode) {
-    let args = [mode.args_with_one_reactor(), vec!["--variant", "gate-open"]].concat();
-    let mut server = Server::program("commands", &args);
+    let mut server = Server::program_with_one_reactor(mode, "commands", &["--variant", "gate-open"]);
     let mut client = server.connect();
     client.send(b"gate\nwrite 20000\nwrite 20000\nsay\n");
     server.expect_line("process waits");
@@ -81,8 +86,7 @@ fn a_write_after_fin_and_reset_raises_no_sigpipe(mode: Mode) {
     server.expect_line("said");
     server.tell("go 1");
     bystander.ask(b"write 3\n", b"abc");
-    let line = server.expect_line("close ");
-    assert!(line.contains("reason=RESET os_error="), "{line}");
+    assert_closed(&server.expect_line("close "), "RESET");
     let stopped = server.stop_with(vec![bystander]);
     stopped.report.assert_nothing_lost();
 }

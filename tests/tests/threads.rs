@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use reactor_tests::{Client, Mode, Server, Thread, in_each_mode, threads, wait_until};
+use reactor_tests::{Client, Mode, Server, Thread, in_each_mode, in_each_mode_of_node, threads, wait_until};
 
 in_each_mode!(threads_are_named_and_block_every_signal, callbacks_run_on_the_threads_that_the_mode_says);
+
+/// SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own (nptl(7)).
+const BLOCKABLE: u64 = !((1_u64 << 8) | (1 << 18) | (1 << 31) | (1 << 32));
 
 /// The arguments of `mode`, with two reactors where it has a number of them.
 fn args(mode: Mode) -> Vec<&'static str> {
@@ -14,6 +17,8 @@ fn args(mode: Mode) -> Vec<&'static str> {
     }
     args
 }
+
+in_each_mode_of_node!(reactors_are_named_and_block_every_signal, handlers_run_on_the_threads_that_the_mode_says);
 
 /// Asks enough of the server, at once, for all its threads to have been started and named.
 fn exercise(server: &Server) -> Vec<Client> {
@@ -48,10 +53,8 @@ fn threads_are_named_and_block_every_signal(mode: Mode) {
     });
     assert_eq!(names, expected);
 
-    // SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own (nptl(7)).
-    let all = !((1_u64 << 8) | (1 << 18) | (1 << 31) | (1 << 32));
     for thread in library_threads(&server) {
-        assert_eq!(thread.blocked_signals & all, all, "{thread:x?}");
+        assert_eq!(thread.blocked_signals & BLOCKABLE, BLOCKABLE, "{thread:x?}");
         assert!(!thread.is_main, "{thread:x?}");
     }
     // The host's own masks are its business. (Its C library blocks signals for as long as it makes a thread.)
@@ -81,6 +84,42 @@ fn callbacks_run_on_the_threads_that_the_mode_says(mode: Mode) {
     }
 }
 
+/// The threads that own sockets, or accept; the others are Node.js's own, or wait for the server's end.
+fn reactors_of_node(server: &Server) -> Vec<Thread> {
+    let is_reactor = |thread: &Thread| thread.name.starts_with("reactor-") && thread.name != "reactor-wait";
+    let mut found: Vec<_> = threads(server.pid()).into_iter().filter(is_reactor).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn reactors_are_named_and_block_every_signal(mode: Mode) {
+    let more: &[_] = if mode.has_main_reactor() { &["--reactors", "2"] } else { &[] };
+    let server = Server::program_in(mode, "probe_echo", more);
+    let clients = exercise(&server);
+    // No native worker stands between a reactor and JavaScript, in any mode.
+    let expected: &[_] =
+        if mode.has_main_reactor() { &["reactor-0", "reactor-1", "reactor-main"] } else { &["reactor-0"] };
+    let names: Vec<_> = reactors_of_node(&server).into_iter().map(|thread| thread.name).collect();
+    assert_eq!(names, expected);
+    for thread in reactors_of_node(&server) {
+        assert_eq!(thread.blocked_signals & BLOCKABLE, BLOCKABLE, "{thread:x?}");
+    }
+    server.stop_with(clients).report.assert_nothing_lost();
+}
+
+fn handlers_run_on_the_threads_that_the_mode_says(mode: Mode) {
+    let server = Server::program_in(mode, "probe_echo", &[]);
+    let stopped = {
+        let clients = exercise(&server);
+        server.stop_with(clients)
+    };
+    let thread = if mode.is_node_module() { "thread=worker" } else { "thread=main" };
+    for what in ["open ", "process len"] {
+        let lines: Vec<_> = stopped.lines.iter().filter(|line| line.starts_with(what)).collect();
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.ends_with(thread)), "{what}: {lines:#?}");
+    }
+}
+
 #[test]
 fn connections_spread_evenly_over_the_reactors() {
     spread_evenly(Mode::Multi);
@@ -92,8 +131,7 @@ fn connections_spread_evenly_over_the_reactors_that_share_workers() {
 }
 
 fn spread_evenly(mode: Mode) {
-    let args = [mode.args(), &["--reactors", "3"]].concat();
-    let mut server = Server::program("probe_echo", &args);
+    let mut server = Server::program_in(mode, "probe_echo", &["--reactors", "3"]);
     let mut by_reactor = BTreeMap::<String, Vec<Client>>::new();
     for _ in 0..33 {
         let (reactor, client) = connect_and_learn_reactor(&mut server);

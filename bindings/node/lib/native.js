@@ -6,17 +6,21 @@ const path = require('node:path');
 
 /** The names under which it may lie beside package.json: of this platform first, then as built here. */
 function candidates() {
-  const libc = process.platform === 'linux' ? (isGlibc() ? '-gnu' : '-musl') : '';
+  const libc = process.platform === 'linux' ? (isMusl() ? '-musl' : '-gnu') : '';
   return [`reactor.${process.platform}-${process.arch}${libc}.node`, 'reactor.node'];
 }
 
-function isGlibc() {
-  const { excludeNetwork } = process.report;
-  // Else the report looks up the names of all peers.
-  process.report.excludeNetwork = true;
-  const { header } = process.report.getReport();
-  process.report.excludeNetwork = excludeNetwork;
-  return header.glibcVersionRuntime !== undefined;
+/** What the program of Node itself is linked with: its interpreter stands near its beginning (elf(5), PT_INTERP). */
+function isMusl() {
+  // Not process.report, which waits for all worker threads of the process, however long they are busy.
+  const head = Buffer.alloc(4096);
+  const file = fs.openSync(process.execPath, 'r');
+  try {
+    fs.readSync(file, head, 0, head.length, 0);
+  } finally {
+    fs.closeSync(file);
+  }
+  return head.includes('/ld-musl-');
 }
 
 function find() {

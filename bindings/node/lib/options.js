@@ -63,6 +63,11 @@ function framing(value, native) {
     throw wrong('options.framing.strip', 'a boolean', value.strip);
   }
   native.strip = value.strip;
+  const kinds = ['delimiter', 'lengthPrefix', 'fixed'].filter((name) => value[name] !== undefined);
+  if (kinds.length > 1) {
+    const names = kinds.map((name) => `options.framing.${name}`).join(' and ');
+    throw new TypeError(`${names} exclude each other: a stream is cut in one way`);
+  }
   if (value.delimiter !== undefined) {
     const { delimiter } = value;
     if (typeof delimiter !== 'string' && !isUint8Array(delimiter)) {
@@ -116,6 +121,13 @@ function handler(process) {
   return { module: pathToFileURL(path.resolve(process)).href };
 }
 
+/** The native mode 'pooled' is 'single' with workers, which are JavaScript's: the engine would name the wrong one. */
+function refuseReactors(mode, options) {
+  if (options.reactors !== undefined && mode !== MODES.indexOf('multi')) {
+    throw outOfRange(`options.reactors is for mode 'multi': mode '${MODES[mode]}' has one`);
+  }
+}
+
 /** How many workers a module has; 0 for a function. */
 function workers(mode, hasModule, options) {
   const { workers: count } = options;
@@ -162,6 +174,7 @@ function check(to, mode, process, options = {}) {
     throw wrong('options.workerOptions', 'an object', workerOptions);
   }
   const number = oneOf('mode', mode, MODES);
+  refuseReactors(number, options);
   const found = handler(process);
   const serial = (options.order ?? 'serial') === 'serial';
   return {

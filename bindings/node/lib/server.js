@@ -103,6 +103,7 @@ class Server extends EventEmitter {
   /** The native server has stopped. */
   async #end(report) {
     this.#listening = false;
+    this.#hub.ended();
     this.#lane.detach();
     await this.#crew?.stop();
     clearInterval(this.#keepAlive);

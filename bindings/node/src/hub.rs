@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, Weak};
 
 use reactor_core::{CloseReason, ConnId, Failed, Handle, Handler, Peer, Reply};
 
-use crate::lane::Lane;
+use crate::lane::{Lane, Room};
 use crate::packing::Kind;
 
 /// The hubs of this process, so that worker threads find theirs by number.
@@ -64,8 +64,33 @@ impl Hub {
     }
 
     /// The lane with the least of what `load` counts.
-    fn least(&self, load: impl Fn(&Lane) -> usize) -> usize {
+    fn least<L: Ord>(&self, load: impl Fn(&Lane) -> L) -> usize {
         (0..self.lanes.len()).min_by_key(|index| load(&self.lanes[*index])).unwrap_or(0)
+    }
+
+    /// The lane for the next request of a connection.
+    fn lane_for(&self, home: &Home) -> &Lane {
+        let index = if self.homes || !home.opened.load(Ordering::Relaxed) {
+            home.lane
+        } else {
+            self.least(|lane| (lane.is_full(), lane.in_flight.load(Ordering::Relaxed)))
+        };
+        &self.lanes[index]
+    }
+
+    /// The JavaScript thread of this attachment has gone.
+    pub(crate) fn detach(&self, index: u32, attachment: u64) {
+        if let Some(lane) = self.lane(index) {
+            self.resume(lane.detach(attachment));
+        }
+    }
+
+    /// Lets the reactors offer again what a full lane has refused.
+    pub(crate) fn resume(&self, room: Room) {
+        match room {
+            Room::AsBefore => {}
+            Room::Again => self.handle().iter().for_each(Handle::resume),
+        }
     }
 }
 
@@ -89,21 +114,25 @@ impl Handler for Requests {
     fn open(&self, conn: ConnId, peer: Peer) -> Option<Arc<Home>> {
         let home = self.0.least(|lane| lane.connections.load(Ordering::Relaxed));
         let lane = &self.0.lanes[home];
+        let events = self.0.events.as_ref().filter(|_| self.0.wants_close_events.load(Ordering::Relaxed));
+        if lane.is_full_of_news() || events.is_some_and(Lane::is_full_of_news) {
+            log::debug!("a connection from {peer} is dropped: JavaScript does not keep up with who comes and goes");
+            return None;
+        }
         lane.connections.fetch_add(1, Ordering::Relaxed);
         lane.tell(Kind::Open, 0, conn.as_u64(), peer.to_string().as_bytes());
         Some(Arc::new(Home { lane: home, opened: AtomicBool::new(false) }))
     }
 
+    fn has_room(&self, home: &Arc<Home>) -> bool {
+        !self.0.lane_for(home).is_full()
+    }
+
     fn process(&self, request: &[u8], reply: &mut Reply<'_, Arc<Home>>) -> Result<(), Failed> {
         let home = Arc::clone(reply.data());
-        let lane = if self.0.homes || !home.opened.load(Ordering::Relaxed) {
-            home.lane
-        } else {
-            self.0.least(|lane| lane.in_flight.load(Ordering::Relaxed))
-        };
         let conn = reply.conn().as_u64();
         let deferred = reply.defer().map_err(|_| Failed)?;
-        self.0.lanes[lane].request(conn, request, deferred, home);
+        self.0.lane_for(&Arc::clone(&home)).request(conn, request, deferred, home);
         Ok(())
     }
 

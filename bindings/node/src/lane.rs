@@ -1,15 +1,16 @@
 //! Owns a lane: the way of requests into one JavaScript thread and of replies back. A queue, the promises that are open,
-//! and a doorbell that is rung once however much waits. Knows nothing of what JavaScript does.
+//! and a doorbell that is rung once however much waits. A lane that is full says so, and says when it no longer is;
+//! nothing is dropped. Knows nothing of what JavaScript does.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Status;
-
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use reactor_core::Deferred;
 use slab::Slab;
 
+use crate::config::{EASED_BYTES, EASED_REQUESTS, FULL_BYTES, FULL_REQUESTS, LANE_NEWS};
 use crate::hub::Home;
 use crate::packing::{Act, Kind, Outbox, PackedReply, replies};
 
@@ -22,6 +23,8 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// The bell was rung, and JavaScript has not come yet.
     rung: AtomicBool,
+    /// From FULL_REQUESTS or FULL_BYTES that wait down to EASED_REQUESTS and EASED_BYTES. Changed under the lock.
+    full: AtomicBool,
     /// Connections at home here.
     pub(crate) connections: AtomicUsize,
     /// Requests that are not answered.
@@ -36,6 +39,16 @@ struct State {
     /// Which attachment this is: the cleanup of a former one must not end its successor.
     attachment: u64,
     attached: bool,
+    /// The most requests that ever waited at once.
+    most_requests: usize,
+}
+
+/// Whether a lane that was full no longer is, so that who was refused may come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Room {
+    AsBefore,
+    Again,
 }
 
 impl Lane {
@@ -59,20 +72,46 @@ impl Lane {
     }
 
     /// The JavaScript thread of this attachment has gone: what it had in flight fails.
-    pub(crate) fn detach(&self, attachment: u64) {
+    pub(crate) fn detach(&self, attachment: u64) -> Room {
         let mut state = self.lock();
         if state.attachment != attachment || !state.attached {
-            return;
+            return Room::AsBefore;
         }
         state.attached = false;
         let bell = state.bell.take();
         let open = std::mem::take(&mut state.open);
         state.outbox.clear();
         self.in_flight.store(0, Ordering::Relaxed);
+        let room = self.ease(&state);
         drop(state);
         // Both talk to others, so not under the lock: a promise that is dropped fails its request.
         drop(open);
         drop(bell);
+        room
+    }
+
+    /// Whether it takes no request now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much news waits that no further connection should make any.
+    pub(crate) fn is_full_of_news(&self) -> bool {
+        self.lock().outbox.news() >= LANE_NEWS
+    }
+
+    /// The most requests that ever waited at once.
+    pub(crate) fn most_requests(&self) -> usize {
+        self.lock().most_requests
+    }
+
+    fn ease(&self, state: &State) -> Room {
+        let outbox = &state.outbox;
+        let eased = self.is_full() && outbox.requests() <= EASED_REQUESTS && outbox.len() <= EASED_BYTES;
+        if eased {
+            self.full.store(false, Ordering::Relaxed);
+        }
+        if eased { Room::Again } else { Room::AsBefore }
     }
 
     /// Queues a request; its promise is kept by a reply with its key.
@@ -80,6 +119,11 @@ impl Lane {
         let mut state = self.lock();
         let key = state.open.insert((deferred, home));
         state.outbox.push(Kind::Request, key as u32, conn, payload);
+        let (requests, bytes) = (state.outbox.requests(), state.outbox.len());
+        state.most_requests = state.most_requests.max(requests);
+        if requests >= FULL_REQUESTS || bytes >= FULL_BYTES {
+            self.full.store(true, Ordering::Relaxed);
+        }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         drop(state);
         self.ring();
@@ -107,13 +151,15 @@ impl Lane {
     }
 
     /// Takes replies, and copies the next requests to `into`: as [`Outbox::take`].
-    pub(crate) fn exchange(&self, packed: &[u8], into: &mut [u8]) -> Result<usize, usize> {
+    pub(crate) fn exchange(&self, packed: &[u8], into: &mut [u8]) -> (Result<usize, usize>, Room) {
         for reply in replies(packed) {
             self.reply(reply);
         }
         // Before the look: who queues after it rings again.
         self.rung.store(false, Ordering::SeqCst);
-        self.lock().outbox.take(into)
+        let mut state = self.lock();
+        let taken = state.outbox.take(into);
+        (taken, self.ease(&state))
     }
 
     /// Takes one reply.

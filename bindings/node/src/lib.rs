@@ -1,6 +1,8 @@
 //! The native half of the npm package `reactor`: the engine's threads own the sockets, and JavaScript runs the compute step
 //! alone. One hand-over carries many requests: see `lane`. lib/ is the other half; nothing here is public API.
 
+mod cleanup;
+mod config;
 mod hub;
 mod lane;
 mod packing;
@@ -15,6 +17,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use reactor_core::{ConnId, Error, ErrorKind, Handle, Mode, Server};
 
+use crate::cleanup::Cleanup;
 use crate::hub::{Hub, Requests};
 use crate::packing::{Act, PackedReply};
 use crate::settings::{NativeOptions, NativeReport, NativeStats};
@@ -38,6 +41,8 @@ fn conn(low: u32, high: u32) -> ConnId {
 #[napi(js_name = "Hub")]
 pub struct JsHub {
     hub: Arc<Hub>,
+    /// Stops the server where the thread ends that started it.
+    cleanup: Option<Cleanup>,
 }
 
 #[napi]
@@ -46,13 +51,13 @@ impl JsHub {
     /// hears of closed connections.
     #[napi(constructor)]
     pub fn new(lanes: u32, homes: bool, events: bool) -> Self {
-        JsHub { hub: Hub::new(lanes, homes, events) }
+        JsHub { hub: Hub::new(lanes, homes, events), cleanup: None }
     }
 
     /// The hub that another thread made.
     #[napi(factory)]
     pub fn open(id: u32) -> Result<Self, Refused> {
-        Hub::find(id).map(|hub| JsHub { hub }).ok_or_else(|| gone("opening a hub"))
+        Hub::find(id).map(|hub| JsHub { hub, cleanup: None }).ok_or_else(|| gone("opening a hub"))
     }
 
     /// The number by which other threads open it.
@@ -70,22 +75,20 @@ impl JsHub {
             return Err(napi::Error::from_reason(format!("attaching: there is no lane {index}")));
         };
         let attachment = lane.attach(bell);
-        // Added after the bell, so that it runs before the bell is gone: hooks run last in, first out.
+        // Added after the bell, so that it runs before the bell is gone: what comes last is run first.
         let hub = Arc::downgrade(&self.hub);
-        env.add_env_cleanup_hook((hub, index, attachment), |(hub, index, attachment)| {
-            if let Some(hub) = hub.upgrade()
-                && let Some(lane) = hub.lane(index)
-            {
-                lane.detach(attachment);
+        let cleanup = Cleanup::at_end(env, move || {
+            if let Some(hub) = hub.upgrade() {
+                hub.detach(index, attachment);
             }
         })?;
-        Ok(JsLane { hub: Arc::clone(&self.hub), index, attachment })
+        Ok(JsLane { hub: Arc::clone(&self.hub), index, attachment, cleanup: Some(cleanup) })
     }
 
     /// Starts the server. `ended` is called once, with the report, when it has stopped.
     #[napi]
     pub fn start(
-        &self,
+        &mut self,
         env: &Env,
         address: String,
         mode: u32,
@@ -98,16 +101,21 @@ impl JsHub {
             .max_queue_size::<1>()
             .build_callback(|context| Ok(FnArgs::from((context.value,))))
             .map_err(failed)?;
-        let mode = Mode::from_number(mode).map_err(|error| refused(&error))?;
+        let mode = match Mode::from_number(mode).map_err(|error| refused(&error))? {
+            // The workers are JavaScript's: a native one would only pass the requests on.
+            Mode::Pooled => Mode::Single,
+            mode @ (Mode::Single | Mode::Multi) => mode,
+        };
         let options = options.to_options().map_err(|error| refused(&error))?;
         let requests = Requests(Arc::clone(&self.hub));
         let server = Server::start(&address, mode, &options, requests).map_err(|error| refused(&error))?;
-        env.add_env_cleanup_hook(Arc::downgrade(&self.hub), |hub| {
+        let hub = Arc::downgrade(&self.hub);
+        let cleanup = Cleanup::at_end(env, move || {
             if let Some(handle) = hub.upgrade().and_then(|hub| hub.handle()) {
                 handle.request_stop(0);
             }
-        })
-        .map_err(failed)?;
+        });
+        self.cleanup = Some(cleanup.map_err(failed)?);
         let hub = Arc::clone(&self.hub);
         // The server's owner waits on a thread of its own: dropping it blocks, and no JavaScript thread may.
         let waiting = thread::Builder::new().name("reactor-wait".to_owned()).spawn(move || {
@@ -119,6 +127,21 @@ impl JsHub {
             }
         });
         waiting.map(|_detached| ()).map_err(|error| refused(&Error::os("starting the thread reactor-wait", error)))
+    }
+
+    /// The server has ended: nothing is left of it for the end of the thread that started it.
+    #[napi]
+    pub fn ended(&mut self) {
+        if let Some(cleanup) = self.cleanup.take() {
+            cleanup.call_off();
+        }
+    }
+
+    /// The most requests that ever waited in the lane of this index at once, and how many may. For the tests.
+    #[napi]
+    pub fn most_waiting(&self, index: u32) -> Option<[u32; 2]> {
+        let most = self.hub.lane(index)?.most_requests();
+        Some([most as u32, config::LANE_REQUESTS as u32])
     }
 
     fn handle(&self, what: &str) -> Result<Handle, Refused> {
@@ -177,12 +200,21 @@ impl JsHub {
     }
 }
 
+/// What is to run at the end of JavaScript threads, in the whole process: nothing, once all servers have ended. For the
+/// tests.
+#[napi]
+pub fn cleanups_left() -> u32 {
+    cleanup::left()
+}
+
 /// A lane, in the thread that serves it.
 #[napi(js_name = "Lane")]
 pub struct JsLane {
     hub: Arc<Hub>,
     index: u32,
     attachment: u64,
+    /// Detaches the lane where its thread ends.
+    cleanup: Option<Cleanup>,
 }
 
 #[napi]
@@ -192,7 +224,9 @@ impl JsLane {
     #[napi]
     pub fn exchange(&self, replies: &[u8], used: u32, mut into: BufferSlice<'_>) -> f64 {
         let Some(lane) = self.hub.lane(self.index) else { return 0.0 };
-        match lane.exchange(replies.get(..used as usize).unwrap_or_default(), &mut into) {
+        let (taken, room) = lane.exchange(replies.get(..used as usize).unwrap_or_default(), &mut into);
+        self.hub.resume(room);
+        match taken {
             Ok(taken) => taken as f64,
             Err(needed) => -(needed as f64),
         }
@@ -208,9 +242,10 @@ impl JsLane {
 
     /// Nobody serves it any more: what is in flight fails.
     #[napi]
-    pub fn detach(&self) {
-        if let Some(lane) = self.hub.lane(self.index) {
-            lane.detach(self.attachment);
+    pub fn detach(&mut self) {
+        if let Some(cleanup) = self.cleanup.take() {
+            cleanup.call_off();
         }
+        self.hub.detach(self.index, self.attachment);
     }
 }

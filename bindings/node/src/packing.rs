@@ -56,16 +56,34 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// Where the first entry begins that was not taken.
     head: usize,
+    /// Requests that were not taken, and all other entries.
+    requests: usize,
+    news: usize,
 }
 
 impl Outbox {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head == self.bytes.len()
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.head
+    }
+
+    /// Requests that wait.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// News of connections that wait.
+    pub(crate) fn news(&self) -> usize {
+        self.news
     }
 
     pub(crate) fn push(&mut self, kind: Kind, key: u32, conn: u64, data: &[u8]) {
         for word in [kind as u32, key, conn as u32, (conn >> 32) as u32, data.len() as u32] {
             self.bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        match kind {
+            Kind::Request => self.requests += 1,
+            Kind::Open | Kind::Close => self.news += 1,
         }
         self.bytes.extend_from_slice(data);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
@@ -75,12 +93,14 @@ impl Outbox {
     /// it needs.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<usize, usize> {
         let waiting = &self.bytes[self.head..];
-        let mut end = 0;
+        let (mut end, mut entries, mut requests) = (0, 0, 0);
         while end < waiting.len() {
             let next = end + entry_bytes(&waiting[end..]);
             if next > into.len() {
                 break;
             }
+            entries += 1;
+            requests += usize::from(word(&waiting[end..], 0) == Some(Kind::Request as u32));
             end = next;
         }
         if end == 0 && !waiting.is_empty() {
@@ -88,7 +108,9 @@ impl Outbox {
         }
         into[..end].copy_from_slice(&waiting[..end]);
         self.head += end;
-        if self.is_empty() {
+        self.requests -= requests;
+        self.news -= entries - requests;
+        if self.len() == 0 {
             self.clear();
         } else if self.head > self.bytes.len() / 2 {
             self.bytes.drain(..self.head);
@@ -99,6 +121,8 @@ impl Outbox {
 
     pub(crate) fn clear(&mut self) {
         self.head = 0;
+        self.requests = 0;
+        self.news = 0;
         self.bytes.clear();
         // What a flood left behind is not kept for ever.
         self.bytes.shrink_to(1 << 20);

@@ -8,6 +8,11 @@ import { connect, handler, LIMIT, LINES, program, serve } from './fixtures/scene
 import { lastLine, run } from './fixtures/child.mjs';
 import { press } from './fixtures/load.mjs';
 
+test('a server starts while another thread of the process is blocked for good', LIMIT, async () => {
+  const { code, stdout, stderr } = await run('busy-thread.mjs');
+  assert.deepEqual([code, stdout, stderr], [0, 'started\n', '']);
+});
+
 for (const kind of ['function', 'module']) {
   for (const what of ['unref', 'stop']) {
     test(`a server after ${what} does not hold the process (${kind})`, LIMIT, async () => {
@@ -37,11 +42,12 @@ for (const kind of ['function', 'module']) {
     }
   });
 
-  test(`50 starts and stops leave no descriptor and no thread over (${kind})`, LIMIT, async () => {
+  test(`50 starts and stops leave no descriptor, no thread and no callback over (${kind})`, LIMIT, async () => {
     const { code, stdout, stderr } = await run('cycles.mjs', [kind]);
     assert.equal(code, 0, stderr);
-    const { before, after } = JSON.parse(lastLine(stdout));
+    const { before, after, cleanups } = JSON.parse(lastLine(stdout));
     assert.deepEqual(after, before);
+    assert.equal(cleanups, 0);
   });
 
   for (const mode of ['single', 'pooled', 'multi']) {

@@ -107,6 +107,16 @@ const WRONG_TYPES = [
     [LOCAL, 'single', echo, { framing: { lengthPrefix: 4, endian: 'middle' } }],
     /^options\.framing\.endian must be one of/,
   ],
+  [
+    'lengthPrefix',
+    [LOCAL, 'single', echo, { framing: { lengthPrefix: 4, fixed: 8 } }],
+    /^options\.framing\.lengthPrefix and options\.framing\.fixed exclude each other/,
+  ],
+  [
+    'delimiter',
+    [LOCAL, 'single', echo, { framing: { delimiter: '\n', lengthPrefix: 4, fixed: 8 } }],
+    /^options\.framing\.delimiter and options\.framing\.lengthPrefix and options\.framing\.fixed exclude each other/,
+  ],
   ['fixed', [LOCAL, 'single', echo, { framing: { fixed: '4' } }], /^options\.framing\.fixed must be a number/],
   [
     'outputWaterMarks',
