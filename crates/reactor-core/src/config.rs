@@ -10,7 +10,7 @@ pub(crate) const READ_BUFFER_BYTES: usize = 66 * 1024;
 /// Beside each so many bytes of its buffers, a connection counts one that the system's allocator needs: for the holes
 /// between buffers, and because it keeps apart what different threads asked for (seen: a fifth with one loop, half with
 /// two loops and workers).
-pub(crate) const HEAP_SHARE: usize = 4;
+pub(crate) const HEAP_SHARE: usize = 3;
 /// What one read takes of a connection half of whose requests in flight are taken up: more would only wait.
 pub(crate) const BACKLOG_READ_BYTES: usize = 16 * 1024;
 /// Room before the read buffer where a partial frame is put, so that the next read completes it in place.
@@ -38,7 +38,7 @@ pub(crate) const KEPT_BYTES: usize = 8 * 1024;
 /// A mailbox keeps this much room for the replies of later turns, in bytes.
 pub(crate) const KEPT_MAIL_BYTES: usize = 256 * 1024;
 /// Finished replies that workers post to a loop, in bytes, before they wait until it has taken them.
-pub(crate) const MAILED_BYTES: usize = 1024 * 1024;
+pub(crate) const MAILED_BYTES: usize = 512 * 1024;
 /// Requests that a run may take before it gives up its worker.
 pub(crate) const RUN_REQUESTS: u32 = 16;
 /// Time, in microseconds, that a run may take before it gives up its worker.

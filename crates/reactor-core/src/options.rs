@@ -270,7 +270,7 @@ impl Options {
         Ok(self)
     }
 
-    /// Buffered input, requests in flight and unsent output of all connections together, in bytes; 256 MiB. A quarter
+    /// Buffered input, requests in flight and unsent output of all connections together, in bytes; 256 MiB. A third
     /// more is counted for each of these than they hold, for what the system's allocator needs beside.
     ///
     /// # Errors
