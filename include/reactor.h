@@ -1359,7 +1359,7 @@ reactor_status reactor_options_set_output_water_marks(reactor_options *options, 
 reactor_status reactor_options_set_output_limit_bytes(reactor_options *options, size_t bytes);
 
 /**
- * What all connections together may hold, in bytes: buffered input, requests in flight and unsent output, and a quarter
+ * What all connections together may hold, in bytes: buffered input, requests in flight and unsent output, and a third
  * more for what the system's allocator needs beside them. Past it, each reactor thread reads one connection at a time,
  * and only to finish its frame, and sends are REACTOR_STATUS_OVER_LIMIT; all resumes at 7/8 of it. Default: 256 MiB.
  *
