@@ -13,10 +13,18 @@ pub(crate) const READ_BUFFER_BYTES: usize = 66 * 1024;
 pub(crate) const HEAP_SHARE: usize = 3;
 /// What one read takes of a connection half of whose requests in flight are taken up: more would only wait.
 pub(crate) const BACKLOG_READ_BYTES: usize = 16 * 1024;
+/// What one read takes while memory is short, of a frame whose length is not known: what it takes beyond the frame
+/// stays, with each connection that is let in.
+pub(crate) const RATIONED_BYTES: usize = 1024;
 /// Room before the read buffer where a partial frame is put, so that the next read completes it in place.
 pub(crate) const READ_HEADROOM_BYTES: usize = 4 * 1024;
-/// What one connection may read in one turn before the others have theirs.
-pub(crate) const TURN_BUDGET_BYTES: usize = 256 * 1024;
+/// What one connection may read in one turn before the others have theirs: what one read takes.
+pub(crate) const TURN_BUDGET_BYTES: usize = 64 * 1024;
+/// Requests that run on the loop's thread: those of one connection in one turn, before the others have theirs.
+pub(crate) const TURN_REQUESTS: u32 = 256;
+/// As above, in milliseconds, looked at after so many requests.
+pub(crate) const TURN_MS: u64 = 1;
+pub(crate) const TURN_CLOCK_REQUESTS: u32 = 8;
 /// Connections accepted in one turn before the open ones have theirs.
 pub(crate) const ACCEPT_BUDGET: usize = 128;
 /// Readiness events fetched by one poll.

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
 
-use crate::config::{BACKLOG_READ_BYTES, Config, LINGER_BYTES, LINGER_MS, READ_BUFFER_BYTES};
+use crate::config::{BACKLOG_READ_BYTES, Config, LINGER_BYTES, LINGER_MS, RATIONED_BYTES, READ_BUFFER_BYTES};
 use crate::framing::{Framer, Next, Scan};
 use crate::handler::{CloseReason, FrameEnd};
 use crate::options::Order;
@@ -59,6 +59,11 @@ pub(crate) trait Host {
     /// Whether one more request may begin. After a no there is none before [`Connection::resume`].
     fn has_room(&mut self) -> bool {
         true
+    }
+
+    /// Whether the others have to have their turn before one more request begins.
+    fn turn_is_over(&mut self) -> bool {
+        false
     }
 
     /// One request, the `number`th of the connection. Where it is answered at once the reply is appended to `output`.
@@ -148,6 +153,8 @@ pub(crate) struct Connection {
     stalled: bool,
     /// It is stalled because its host had no room.
     refused: bool,
+    /// It is stalled because others are to have their turn.
+    gives_way: bool,
     /// Output reached the high mark and has not come down to the low one.
     held: bool,
     /// Since when, in the loop's milliseconds: a frame is partial; output waits; all has been quiet.
@@ -180,6 +187,7 @@ impl Connection {
             lingers: true,
             stalled: false,
             refused: false,
+            gives_way: false,
             held: false,
             frame_since_ms: now_ms,
             write_since_ms: now_ms,
@@ -225,6 +233,11 @@ impl Connection {
     /// Whether [`advance`](Connection::advance) would find something to do.
     pub(crate) fn wants_advance(&self, rules: &Rules) -> bool {
         self.stalled && !self.refused && self.phase == Phase::Open && self.may_begin(rules)
+    }
+
+    /// Whether it has more to begin in its next turn, and no more in this one.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.gives_way
     }
 
     /// The host may have room again.
@@ -304,14 +317,22 @@ impl Connection {
         }
     }
 
-    /// Whether `next`, the bytes that would be read, complete the first frame. Where only a callback could tell: no.
-    pub(crate) fn would_complete(&self, rules: &Rules, next: &[u8]) -> bool {
-        let partial = &self.input[self.input_head..];
-        if partial.is_empty() {
-            let refuse = |_: &[u8], _| FrameEnd::Unknown;
-            return !matches!(rules.framer.next(next, &mut Scan::default(), refuse), Next::Incomplete);
-        }
-        rules.framer.is_completed_by(partial, next, self.scan)
+    /// How much of `next`, the bytes that would be read, completes the first frame. `None` where they do not, or only a
+    /// callback could tell.
+    pub(crate) fn completed_by(&self, rules: &Rules, next: &[u8]) -> Option<usize> {
+        rules.framer.completed_by(&self.input[self.input_head..], next, self.scan)
+    }
+
+    /// What a read may take while memory is short: no more than the frame that it is for, and where nobody can say how
+    /// long that is, little.
+    pub(crate) fn rationed_bytes(&self) -> usize {
+        let missing = self.scan.need().saturating_sub(self.input.len() - self.input_head);
+        missing.max(RATIONED_BYTES)
+    }
+
+    /// Whether all that it asked has been answered, and the answers have left.
+    pub(crate) fn is_served(&self) -> bool {
+        self.in_flight == 0 && self.output.is_empty()
     }
 
     /// Begins what waits in the input and may begin now.
@@ -354,7 +375,13 @@ impl Connection {
     fn begin_from(&mut self, rules: &Rules, bytes: &[u8], host: &mut impl Host) -> usize {
         let mut used = 0;
         self.stalled = false;
+        self.gives_way = false;
         while used < bytes.len() {
+            if used > 0 && host.turn_is_over() {
+                self.stalled = self.phase == Phase::Open && !self.last_begun;
+                self.gives_way = true;
+                break;
+            }
             if !self.may_begin_now(rules) {
                 self.stalled = self.phase == Phase::Open && !self.last_begun;
                 break;

@@ -111,25 +111,30 @@ impl Framer {
         }
     }
 
-    /// Whether `next` completes the frame that `partial` begins, of which `scan` says how much was seen. Where only a
-    /// callback could tell: no.
-    pub(crate) fn is_completed_by(&self, partial: &[u8], next: &[u8], scan: Scan) -> bool {
+    /// How much of `next` completes the frame that `partial` begins, of which `scan` says how much was seen; all of it
+    /// where what they begin is refused. `None` where it does not, or only a callback could tell.
+    pub(crate) fn completed_by(&self, partial: &[u8], next: &[u8], scan: Scan) -> Option<usize> {
+        let whole =
+            |frame_bytes: usize| frame_bytes.checked_sub(partial.len()).filter(|missing| *missing <= next.len());
         match &self.kind {
-            Kind::Raw => true,
-            Kind::Fixed(_) | Kind::LengthPrefix { .. } if partial.len() + next.len() < scan.need => false,
+            Kind::Raw => Some(next.len()),
+            Kind::Fixed(frame_bytes) => whole(*frame_bytes),
+            Kind::LengthPrefix { width, .. } if partial.len() >= *width => whole(scan.need),
             // A header that is complete now says how much more there must be.
-            Kind::LengthPrefix { width, .. } if partial.len() < *width => {
+            Kind::LengthPrefix { .. } => {
                 let head: Vec<u8> = partial.iter().chain(next).copied().collect();
-                let unknown = |_: &[u8], _| FrameEnd::Unknown;
-                !matches!(self.next(&head, &mut Scan::default(), unknown), Next::Incomplete)
+                match self.next(&head, &mut Scan::default(), |_, _| FrameEnd::Unknown) {
+                    Next::Frame(frame_bytes) => whole(frame_bytes),
+                    Next::Incomplete => None,
+                    Next::TooLarge | Next::Refused => Some(next.len()),
+                }
             }
-            Kind::Fixed(_) | Kind::LengthPrefix { .. } => true,
             Kind::Delimiter(finder) => {
                 let overlap = partial.len().min(finder.needle().len() - 1);
                 let joint: Vec<u8> = partial[partial.len() - overlap..].iter().chain(next).copied().collect();
-                finder.find(&joint).is_some()
+                finder.find(&joint).map(|at| at + finder.needle().len() - overlap)
             }
-            Kind::Custom => false,
+            Kind::Custom => None,
         }
     }
 

@@ -34,6 +34,7 @@ in_each_mode!(
     pushes_past_memory_limit_are_refused_and_taken_again_at_seven_eighths,
     memory_is_given_back_whatever_held_it,
     start_refuses_a_memory_limit_in_which_a_frame_might_not_fit,
+    one_that_was_let_in_and_left_a_partial_frame_behind_keeps_nobody_waiting,
 );
 
 /// Frames of 64 bytes: room for a number, and small enough that many wait in one read.
@@ -606,4 +607,31 @@ fn start_refuses_a_memory_limit_in_which_a_frame_might_not_fit(wiring: Wiring) {
     assert!(error.to_string().contains("memory_limit"), "{error}");
     drop(start(least).expect("it is just enough"));
     assert!(matches!(wiring.mode(), Mode::Single | Mode::Pooled | Mode::Multi));
+}
+
+/// Found by the simulator: the next was let in once the last had nothing left, a partial frame included, which it could
+/// only have read on in its own turn.
+fn one_that_was_let_in_and_left_a_partial_frame_behind_keeps_nobody_waiting(wiring: Wiring) {
+    const FRAME: usize = 8;
+    let (server, events) = serve(
+        wiring,
+        |options| {
+            options.set_framing(Framing::Fixed(FRAME)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_memory_limit_bytes(wiring.reactors() * FRAME).expect("in range");
+        },
+        echo,
+    );
+    let holders: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
+    holders.iter().for_each(|holder| holder.send(b"12"));
+    until("their frames are partial", || server.stats(None).expect("all of them").bytes_in == 2 * holders.len() as u64);
+    let others: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
+    for other in &others {
+        other.send(b"12345678x");
+        assert_eq!(other.receive(FRAME), b"12345678");
+    }
+    let all = holders.len() + others.len();
+    holders.iter().chain(&others).for_each(Client::finish);
+    for _ in 0..all {
+        assert_eq!(events.closed().reason, CloseReason::ProtocolError, "its last frame never ended");
+    }
 }

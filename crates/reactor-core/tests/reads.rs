@@ -22,6 +22,7 @@ in_each_mode!(
     bytes_that_come_one_by_one_make_whole_frames,
     raw_bytes_in_random_portions_come_back_as_they_were,
     one_that_floods_keeps_nobody_waiting,
+    others_have_their_turn_before_all_that_one_read_brought_has_begun,
     out_of_band_bytes_are_no_part_of_any_frame,
     what_lies_behind_out_of_band_bytes_is_read,
     a_reset_is_noticed_while_a_deferred_reply_pauses_reading,
@@ -187,6 +188,36 @@ fn one_that_floods_keeps_nobody_waiting(wiring: Wiring) {
     enough.store(true, Ordering::SeqCst);
     sending.join().expect("it only sends");
     receiving.join().expect("its echo is right");
+}
+
+/// A turn is bounded in requests and not just in bytes: thousands of small ones fit one read.
+fn others_have_their_turn_before_all_that_one_read_brought_has_begun(wiring: Wiring) {
+    const FLOOD: usize = 4_000;
+    let (told, order) = channel();
+    let (server, events, gate) = serve_gated(
+        wiring,
+        |options| {
+            options.set_framing(lines()).expect("in range");
+            options.set_max_in_flight(2 * FLOOD as u32).expect("in range");
+        },
+        move |request, reply, _| {
+            let _ = told.send(request[0]);
+            reply.write(request).map_err(|_| Failed)
+        },
+    );
+    let flooder = Client::connect(&server);
+    let other = Client::connect(&server);
+    flooder.ping(b"a\n");
+    other.ping(b"b\n");
+    let blockers = gate.shut(wiring, &server, &events);
+    flooder.send(&b"f\n".repeat(FLOOD));
+    other.send(b"o\n");
+    gate.open();
+    assert_eq!(other.receive(2), b"o\n");
+    assert!(flooder.receive(2 * FLOOD) == b"f\n".repeat(FLOOD), "the flood is answered, all of it");
+    let before = order.try_iter().filter(|of| b"fo".contains(of)).take_while(|of| *of == b'f').count();
+    assert!(before < FLOOD / 2, "{before} of {FLOOD} requests of one connection began before the only one of another");
+    drop(blockers);
 }
 
 fn out_of_band_bytes_are_no_part_of_any_frame(wiring: Wiring) {

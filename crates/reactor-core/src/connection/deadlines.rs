@@ -9,7 +9,8 @@ impl Connection {
     /// Whether this side keeps the connection from reading: its timers of input stand still meanwhile. `elsewhere` says
     /// whether something beyond the connection itself does.
     pub(crate) fn pause(&mut self, rules: &Rules, now_ms: u64, elsewhere: bool) {
-        let paused = self.phase == Phase::Open && !self.input_over && (elsewhere || !self.wants_read(rules));
+        let waits = !self.wants_read(rules) && !self.gives_way;
+        let paused = self.phase == Phase::Open && !self.input_over && (elsewhere || waits);
         match self.paused_since_ms {
             None if paused => self.paused_since_ms = Some(now_ms),
             Some(since_ms) if !paused => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::{self, Outcome, Request};
-use crate::config::SAMPLED;
+use crate::config::{SAMPLED, TURN_CLOCK_REQUESTS, TURN_MS, TURN_REQUESTS};
 use crate::conn_id::ConnId;
 use crate::connection::{Begun, Host};
 use crate::handler::{FrameEnd, Handler};
@@ -23,9 +23,19 @@ pub(crate) struct Inline<'a, H: Handler> {
     pub(crate) refused: &'a mut Vec<ConnId>,
     /// When the loop woke up.
     pub(crate) turn_began: Instant,
+    /// As above, in the loop's milliseconds.
+    pub(crate) now_ms: u64,
+    /// Requests begun in this turn of the connection.
+    pub(crate) begun: u32,
 }
 
 impl<H: Handler> Host for Inline<'_, H> {
+    fn turn_is_over(&mut self) -> bool {
+        self.begun += 1;
+        let late = || self.shared.stop.now_ms() >= self.now_ms + TURN_MS;
+        self.begun >= TURN_REQUESTS || (self.begun.is_multiple_of(TURN_CLOCK_REQUESTS) && late())
+    }
+
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
         frame_end(self.handler, self.reactor, self.conn, self.data, bytes, seen)
     }

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::config::READ_BUFFER_BYTES;
+use crate::config::{RATIONED_BYTES, READ_BUFFER_BYTES};
 use crate::conn_id::ConnId;
 use crate::event_loop::EventLoop;
 use crate::handler::Handler;
@@ -22,36 +22,37 @@ pub(crate) struct Waiting {
     fresh: Vec<usize>,
     /// The one that may read, and how many requests it had begun when it was chosen.
     chosen: Option<(ConnId, u64)>,
-    /// One that may read now, for its whole frame is there.
-    passed: Option<ConnId>,
+    /// One that may read so many bytes now, for its whole frame is there.
+    passed: Option<(ConnId, usize)>,
     /// The last whose whole frame was let in.
     last: Option<ConnId>,
 }
 
 impl<H: Handler> EventLoop<H> {
-    /// Whether the connection may read: memory is not short, or it is its turn. Else it waits.
-    pub(crate) fn may_read(&mut self, slot: usize) -> bool {
+    /// How much the connection may read: anything where memory is not short, a frame where it is its turn. Else it
+    /// waits.
+    pub(crate) fn may_read(&mut self, slot: usize) -> Option<usize> {
         if !self.shared.budget.is_short() {
-            return true;
+            return Some(usize::MAX);
         }
-        let Some(entry) = self.table.get(slot) else { return false };
+        let entry = self.table.get(slot)?;
         if entry.conn.is_lingering() {
-            return true;
+            return Some(usize::MAX);
         }
-        if self.waiting.passed.take_if(|passed| *passed == entry.id).is_some() {
-            return true;
+        if let Some((_, bytes)) = self.waiting.passed.take_if(|(passed, _)| *passed == entry.id) {
+            return Some(bytes);
         }
         if let Some((chosen, begun)) = self.waiting.chosen
             && chosen == entry.id
             && entry.conn.next_request() == begun
         {
-            return true;
+            return Some(entry.conn.rationed_bytes());
         }
         if !mem::replace(&mut entry.waits_for_memory, true) {
             self.waiting.slots.push(slot);
         }
         self.waiting.fresh.push(slot);
-        false
+        None
     }
 
     /// Whether connections wait for memory, and there is some.
@@ -83,8 +84,8 @@ impl<H: Handler> EventLoop<H> {
             && self.next_may_come()
             && let Some(slot) = self.waiting.fresh.pop()
         {
-            if self.whole_frame_is_there(slot) {
-                self.pass(slot);
+            if let Some(bytes) = self.whole_frame_is_there(slot) {
+                self.pass(slot, bytes);
             }
         }
     }
@@ -95,7 +96,7 @@ impl<H: Handler> EventLoop<H> {
             return true;
         }
         let last = self.waiting.last.and_then(|last| self.table.find(last));
-        last.is_none_or(|entry| entry.socket.is_none() || entry.conn.is_idle())
+        last.is_none_or(|entry| entry.socket.is_none() || entry.conn.is_served())
     }
 
     /// Whether the chosen connection has nothing to read; `None` where there is none any more that waits for its frame.
@@ -141,26 +142,26 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Looks, without taking it, at what the connection could read.
-    fn whole_frame_is_there(&mut self, slot: usize) -> bool {
-        let Some(entry) = self.table.get(slot).filter(|entry| entry.waits_for_memory) else { return false };
-        let Some(socket) = &entry.socket else { return false };
+    /// Looks, without taking it, at what the connection could read: how many bytes complete its frame.
+    fn whole_frame_is_there(&mut self, slot: usize) -> Option<usize> {
+        let entry = self.table.get(slot).filter(|entry| entry.waits_for_memory)?;
+        let socket = entry.socket.as_ref()?;
         if !entry.conn.wants_read(&self.shared.rules) {
-            return false;
+            return None;
         }
         self.peek_buffer.resize(READ_BUFFER_BYTES, 0);
         // An end or an error leaves nothing behind either.
-        let Ok(len) = recv(socket.as_raw_fd(), &mut self.peek_buffer, MsgFlags::MSG_PEEK) else { return true };
-        self.table
-            .get(slot)
-            .is_some_and(|entry| len == 0 || entry.conn.would_complete(&self.shared.rules, &self.peek_buffer[..len]))
+        let Ok(len @ 1..) = recv(socket.as_raw_fd(), &mut self.peek_buffer, MsgFlags::MSG_PEEK) else {
+            return Some(RATIONED_BYTES);
+        };
+        entry.conn.completed_by(&self.shared.rules, &self.peek_buffer[..len])
     }
 
-    /// The connection has one turn.
-    fn pass(&mut self, slot: usize) {
+    /// The connection has one turn, and reads so many bytes.
+    fn pass(&mut self, slot: usize, bytes: usize) {
         let Some(entry) = self.table.get(slot) else { return };
         entry.waits_for_memory = false;
-        self.waiting.passed = Some(entry.id);
+        self.waiting.passed = Some((entry.id, bytes));
         self.waiting.last = Some(entry.id);
         self.waiting.slots.retain(|waiting| *waiting != slot);
         self.turn(slot);

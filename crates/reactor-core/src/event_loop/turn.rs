@@ -69,15 +69,16 @@ impl<H: Handler> EventLoop<H> {
             let rules = &self.shared.rules;
             let Some(entry) = self.table.get(slot) else { return };
             let reads = entry.readable && budget > 0 && entry.conn.wants_read(rules);
-            if reads && self.may_read(slot) {
-                budget = budget.saturating_sub(self.read(slot));
+            if reads && let Some(most) = self.may_read(slot) {
+                budget = budget.saturating_sub(self.read(slot, most));
+                budget = if self.gives_way(slot) { 0 } else { budget };
                 continue;
             }
             let rules = &self.shared.rules;
             let Some(entry) = self.table.get(slot) else { return };
             if budget > 0 && entry.conn.wants_advance(rules) {
-                budget = budget.saturating_sub(1024);
                 self.give(slot, Give::Waiting);
+                budget = if self.gives_way(slot) { 0 } else { budget.saturating_sub(1024) };
             } else if !entry.write_blocked && entry.conn.wants_write() && !self.shared.stop.is_over() {
                 entry.write(rules, self.now_ms, &self.shared.loops[self.index].stats);
             } else {
@@ -87,13 +88,17 @@ impl<H: Handler> EventLoop<H> {
         self.settle(slot);
     }
 
-    /// One read, and what follows from it. Says how many bytes it had.
-    fn read(&mut self, slot: usize) -> usize {
+    fn gives_way(&mut self, slot: usize) -> bool {
+        self.table.get(slot).is_some_and(|entry| entry.conn.gives_way())
+    }
+
+    /// One read of `most` bytes at the most, and what follows from it. Says how many bytes it had.
+    fn read(&mut self, slot: usize, most: usize) -> usize {
         let Some(entry) = self.table.get(slot) else { return 0 };
         let Some(socket) = &entry.socket else { return 0 };
         let (headroom, room) = self.read_buffer.split_at_mut(READ_HEADROOM_BYTES);
+        let room = &mut room[..entry.conn.read_bytes(&self.shared.rules).min(most)];
         let partial = entry.conn.lend_partial(headroom);
-        let room = &mut room[..entry.conn.read_bytes(&self.shared.rules)];
         let mut reader: &Socket = socket;
         match reader.read(room) {
             Ok(0) => {
@@ -164,6 +169,8 @@ impl<H: Handler> EventLoop<H> {
                 data,
                 refused: &mut self.refused,
                 turn_began: self.turn_began,
+                now_ms: self.now_ms,
+                begun: 0,
             };
             give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
         }
