@@ -1,15 +1,25 @@
 //! The command line of `cargo xtask`: which automations there are. Knows nothing of how any of them works.
 
+mod bench;
 mod build;
 mod cluster;
 mod demo;
+mod faults;
+mod fuzz;
 mod header;
 mod lint;
+mod loom;
+mod mutants;
 mod node_package;
 mod process;
 mod prototypes;
+mod sanitize;
 mod serve;
+mod sim;
+mod soak;
 mod steps;
+mod stress;
+mod suites;
 mod table;
 mod test;
 mod tools;
@@ -38,6 +48,24 @@ enum Task {
     Test(test::Args),
     /// Write the tarball of the Node package to target/package
     Pack,
+    /// Measure the servers beside their peers, or check what a request costs
+    Bench(bench::Args),
+    /// Let calls of the system fail and do less than they could, under the real library
+    Faults(faults::Args),
+    /// One load row of RELIABILITY.md at its full size
+    Stress(stress::Args),
+    /// Put back each known fault in a copy of the tree, and see its test go red
+    Mutants(mutants::Args),
+    /// Mixed load over all modes for long: samples, a plot and a verdict
+    Soak(soak::Args),
+    /// The engine's loop over a simulated network and clock, seed by seed
+    Sim(sim::Args),
+    /// Models of the queues between threads, in every interleaving
+    Loom(loom::Args),
+    /// Fuzz one part of the engine
+    Fuzz(fuzz::Args),
+    /// The C suite under AddressSanitizer, ThreadSanitizer or valgrind
+    Sanitize(sanitize::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +79,15 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(&workspace),
         Task::Test(args) => test::run(&workspace, &args),
         Task::Pack => node_package::pack(&workspace),
+        Task::Bench(args) => bench::run(&workspace, &args),
+        Task::Faults(args) => faults::run(&workspace, &args),
+        Task::Stress(args) => stress::run(&workspace, &args),
+        Task::Mutants(args) => mutants::run(&workspace, &args),
+        Task::Soak(args) => soak::run(&workspace, &args),
+        Task::Sim(args) => sim::run(&workspace, &args),
+        Task::Loom(args) => loom::run(&workspace, &args),
+        Task::Fuzz(args) => fuzz::run(&workspace, &args),
+        Task::Sanitize(args) => sanitize::run(&workspace, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

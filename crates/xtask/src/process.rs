@@ -67,6 +67,11 @@ impl Running {
         Ok(Running { name: name.into(), child, lines: lines_of(output) })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its next line, no longer than until `deadline`.
     pub(crate) fn said(&self, deadline: Instant) -> Said {
         match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

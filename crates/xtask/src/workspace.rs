@@ -53,6 +53,21 @@ impl Workspace {
         self.target.join("package")
     }
 
+    /// Where what the sanitizers need is built.
+    pub(crate) fn sanitize_dir(&self) -> PathBuf {
+        self.target.join("sanitize")
+    }
+
+    /// Where the copy of the tree lies that faults are put into, and what is built of it.
+    pub(crate) fn mutants_dir(&self) -> PathBuf {
+        self.target.join("mutants")
+    }
+
+    /// Where the samples and the plot of a soak go.
+    pub(crate) fn soak_dir(&self) -> PathBuf {
+        self.target.join("soak")
+    }
+
     /// Where settings for the TypeScript compiler are written.
     pub(crate) fn types_dir(&self) -> PathBuf {
         self.target.join("types")
