@@ -70,6 +70,8 @@ pub(crate) const SAMPLED: u64 = 64;
 pub(crate) const PUSH_OVERHEAD_BYTES: usize = 256;
 /// Ended connections that a loop remembers, at the least, among those that the handler had no room for.
 pub(crate) const REFUSED_SLACK: usize = 64;
+/// How often the write that tells a waiting host of a stop is tried, before a way is taken that needs no memory.
+pub(crate) const BELL_TRIES: usize = 64;
 /// Slices that one gathering write takes.
 pub(crate) const GATHERED_SLICES: usize = 64;
 /// Descriptors that the default of `max_connections` leaves to the rest of the process.

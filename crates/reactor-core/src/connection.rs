@@ -622,7 +622,7 @@ impl Connection {
     fn update_held(&mut self, rules: &Rules) {
         let due = self.due_bytes();
         // Equal marks are one: at it, requests wait.
-        let low = rules.config.output_low_bytes + 1;
+        let low = rules.config.output_low_bytes.saturating_add(1);
         let mark = if self.held { low.min(rules.config.output_high_bytes) } else { rules.config.output_high_bytes };
         self.held = due >= mark;
     }

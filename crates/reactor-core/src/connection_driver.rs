@@ -314,7 +314,7 @@ impl Driver {
             Pooled { model, run, raw: rules.framer.is_raw(), batch: Batch::default(), queue: &mut crew.queue };
         give_to(conn, rules, bytes, &mut host);
         if !host.batch.is_empty() {
-            let schedule = run.push(Instant::now(), &mut host.batch, &mut Vec::new());
+            let schedule = run.push(Instant::now(), &mut host.batch);
             enqueue(&mut crew.queue, run, schedule);
         }
     }

@@ -240,15 +240,15 @@ fn output_at_the_high_mark_holds_requests_back_also_where_the_low_mark_is_the_sa
 // ---- The whole -----------------------------------------------------------------------------------------------------
 
 #[derive(Clone, Debug)]
-struct Setup {
-    order: Order,
-    framing: Framing,
-    max_in_flight: u32,
-    max_frame_bytes: usize,
-    low_bytes: usize,
-    high_bytes: usize,
+pub(crate) struct Setup {
+    pub(crate) order: Order,
+    pub(crate) framing: Framing,
+    pub(crate) max_in_flight: u32,
+    pub(crate) max_frame_bytes: usize,
+    pub(crate) low_bytes: usize,
+    pub(crate) high_bytes: usize,
     /// What one read takes; the room for a partial frame before it; what one turn may read.
-    sizes: [usize; 3],
+    pub(crate) sizes: [usize; 3],
 }
 
 impl Setup {
@@ -330,7 +330,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 0..200)
 }
 
-fn drive(setup: &Setup, mode: Mode, stream: Vec<u8>, steps: &[Step], values: Vec<u16>) {
+pub(crate) fn drive(setup: &Setup, mode: Mode, stream: Vec<u8>, steps: &[Step], values: Vec<u16>) {
     let mut driver = Driver::new(setup.rules(mode), stream, setup.sizes, values);
     for step in steps {
         driver.step(step);

@@ -282,7 +282,7 @@ impl<'a> Cutter<'a> {
     }
 }
 
-fn check_cut(framing: &Framing, max: usize, stream: &[u8], chunks: &[usize]) {
+pub(crate) fn check_cut(framing: &Framing, max: usize, stream: &[u8], chunks: &[usize]) {
     let mut cutter = Cutter::new(framing, max);
     let mut read = 0_usize;
     for chunk in chunks.iter().copied().chain([usize::MAX]) {

@@ -5,6 +5,30 @@
 //! It knows nothing of C, of Node, of the environment or of standard output: the bindings are built on it.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    any(test, feature = "fuzzing"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "where a part stands in for another, or is built for a fuzzer, not all is used"
+    )
+)]
+
+// Unit tests run the loop over a simulated network, clock and crew of workers: see `simulation`.
+#[cfg(all(test, not(loom)))]
+extern crate nix as real_nix;
+#[cfg(all(test, not(loom)))]
+extern crate self as mio;
+#[cfg(all(test, not(loom)))]
+extern crate self as nix;
+#[cfg(all(test, not(loom)))]
+extern crate self as socket2;
+#[cfg(all(test, not(loom)))]
+use simulation::{
+    net::Socket,
+    os::{errno, libc, sys},
+    poller::{Events, Interest, Poll, Registry, Token, Waker, event, unix},
+};
 
 mod address;
 mod budget;
@@ -12,12 +36,13 @@ mod call;
 mod config;
 mod conn_id;
 mod connection;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod connection_driver;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod connection_model;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod connection_properties;
+#[cfg_attr(all(test, not(loom)), path = "simulation/crew.rs")]
 mod crew;
 #[cfg(test)]
 mod deadline_properties;
@@ -25,11 +50,17 @@ mod deferred;
 mod error;
 mod event_loop;
 mod framing;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod framing_properties;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
+#[cfg_attr(all(test, not(loom)), path = "simulation/listener.rs")]
 mod listener;
 mod mailbox;
+#[cfg(all(test, loom))]
+mod models;
 mod options;
 mod ordering;
 mod output;
@@ -40,14 +71,19 @@ mod run_properties;
 mod scene;
 mod server;
 mod shared;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod simulated_hosts;
+#[cfg(all(test, not(loom)))]
+mod simulation;
 mod slots;
 mod stats;
+#[cfg_attr(all(test, not(loom)), path = "simulation/stop.rs")]
 mod stop;
+mod sync;
 mod timers;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod worker_simulation;
+#[cfg_attr(all(test, not(loom)), path = "simulation/workers.rs")]
 mod workers;
 
 pub use conn_id::ConnId;

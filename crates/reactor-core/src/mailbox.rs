@@ -2,8 +2,10 @@
 //! nothing of what the loop does with it.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::{Mutex, MutexGuard, Waker};
 
 /// A queue into one loop, from any thread.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub(crate) struct Mailbox<M> {
     filled: AtomicBool,
     /// Whether the loop sleeps, or is about to.
     sleeping: AtomicBool,
-    waker: mio::Waker,
+    waker: Waker,
 }
 
 #[derive(Debug)]
@@ -26,12 +28,12 @@ struct Queue<M> {
 }
 
 impl<M> Mailbox<M> {
-    pub(crate) fn new(waker: mio::Waker) -> Self {
+    pub(crate) fn new(waker: impl Into<Waker>) -> Self {
         Mailbox {
             queue: Mutex::new(Queue { messages: Vec::new(), bytes: Vec::new(), closed: false }),
             filled: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
-            waker,
+            waker: waker.into(),
         }
     }
 

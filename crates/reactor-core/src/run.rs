@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Requests, one behind the other in one buffer.
 #[derive(Debug, Default)]
@@ -171,8 +172,6 @@ struct State<D> {
     /// In SERIAL: the deferred reply was there before the worker had left.
     unblocked_early: bool,
     pushed: Option<Instant>,
-    /// A reply buffer for the next worker.
-    spare: Vec<u8>,
 }
 
 impl<D> State<D> {
@@ -218,7 +217,6 @@ impl<D: Clone> Run<D> {
                 blocked: false,
                 unblocked_early: false,
                 pushed: None,
-                spare: Vec::new(),
             }),
         }
     }
@@ -247,22 +245,19 @@ impl<D: Clone> Run<D> {
         self.due_bytes.store(due_bytes, Ordering::Relaxed);
     }
 
-    /// Hands requests over. `spare` is a reply buffer to use again.
-    pub(crate) fn push(&self, now: Instant, batch: &mut Batch, spare: &mut Vec<u8>) -> Schedule {
+    /// Hands requests over.
+    pub(crate) fn push(&self, now: Instant, batch: &mut Batch) -> Schedule {
         let count = batch.ends.len();
         let mut state = self.lock();
         if state.inbound.is_empty() {
             state.pushed = Some(now);
         }
         state.inbound.append(batch);
-        if state.spare.capacity() == 0 {
-            mem::swap(&mut state.spare, spare);
-        }
         self.schedule(&mut state, count)
     }
 
     /// Hands raw bytes over. Says whether they joined a request that has not begun.
-    pub(crate) fn push_raw(&self, now: Instant, bytes: &[u8], spare: &mut Vec<u8>) -> (bool, Schedule) {
+    pub(crate) fn push_raw(&self, now: Instant, bytes: &[u8]) -> (bool, Schedule) {
         let mut state = self.lock();
         if state.inbound.is_empty() {
             state.pushed = Some(now);
@@ -273,9 +268,6 @@ impl<D: Clone> Run<D> {
             return (true, Schedule::Nothing);
         }
         state.inbound.push(bytes);
-        if state.spare.capacity() == 0 {
-            mem::swap(&mut state.spare, spare);
-        }
         (false, self.schedule(&mut state, 1))
     }
 
@@ -335,7 +327,7 @@ impl<D: Clone> Run<D> {
     /// What it holds is not worth keeping for reuse.
     pub(crate) fn is_larger_than(&self, bytes: usize) -> bool {
         let state = self.lock();
-        state.inbound.capacity() + state.unfinished.capacity() + state.spare.capacity() > bytes
+        state.inbound.capacity() + state.unfinished.capacity() > bytes
     }
 
     /// `bytes` more are due to the peer.
@@ -359,7 +351,7 @@ impl<D: Clone> Run<D> {
 
     /// A worker took the run from the queue: moves what it may do to `batch`, which is empty. In SERIAL these are all
     /// requests there are (of raw ones the first, so that the rest may still join), else one.
-    pub(crate) fn take(&self, batch: &mut Batch, reply: &mut Vec<u8>) -> Taken<D> {
+    pub(crate) fn take(&self, batch: &mut Batch) -> Taken<D> {
         let mut state = self.lock();
         let state = &mut *state;
         let taken = |conn, what| Taken { conn, data: None, pushed: None, what };
@@ -384,9 +376,6 @@ impl<D: Clone> Run<D> {
         } else if let Some(first) = state.inbound.pop() {
             batch.push(first);
             state.next_request += 1;
-        }
-        if reply.capacity() == 0 {
-            mem::swap(reply, &mut state.spare);
         }
         state.running += 1;
         Taken { conn: state.conn, data: state.data.clone(), pushed: state.pushed, what: Take::Begin { number } }

@@ -243,7 +243,7 @@ impl World {
             batch.push(&request);
             self.waiting.push_back(request);
         }
-        let schedule = self.run.push(self.now, &mut batch, &mut Vec::new());
+        let schedule = self.run.push(self.now, &mut batch);
         assert!(batch.is_empty(), "all was handed over");
         self.schedule(schedule);
     }
@@ -256,7 +256,7 @@ impl World {
                 .waiting
                 .back()
                 .is_some_and(|last| self.setup.raw_max_bytes.is_some() && last.len() + bytes.len() <= max_bytes);
-        let (joined, schedule) = self.run.push_raw(self.now, &bytes, &mut Vec::new());
+        let (joined, schedule) = self.run.push_raw(self.now, &bytes);
         assert_eq!(joined, joins, "raw bytes join what has not begun, up to the limit");
         match self.waiting.back_mut() {
             Some(last) if joins => last.extend_from_slice(&bytes),
@@ -295,8 +295,8 @@ impl World {
     fn take(&mut self, worker: usize) {
         self.queued -= 1;
         let inside = self.inside();
-        let Worker { place, batch, reply } = &mut self.workers[worker];
-        let taken = self.run.take(batch, reply);
+        let Worker { place, batch, .. } = &mut self.workers[worker];
+        let taken = self.run.take(batch);
         assert_eq!(taken.conn, conn(self.life));
         match taken.what {
             Take::Begin { number } => {

@@ -87,7 +87,7 @@ impl Host for Pooled<'_> {
     fn request(&mut self, number: u64, payload: &[u8], _output: &mut Vec<u8>) -> Begun {
         let mut joined = false;
         if self.raw {
-            let (has_joined, schedule) = self.run.push_raw(Instant::now(), payload, &mut Vec::new());
+            let (has_joined, schedule) = self.run.push_raw(Instant::now(), payload);
             joined = has_joined;
             enqueue(self.queue, self.run, schedule);
         } else {

@@ -2,9 +2,10 @@
 //! peer is. An id that is no longer valid finds nothing. Knows nothing of the connections themselves.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 
 use crate::conn_id::{ConnId, MAX_SLOTS};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Slots of the first segment; each further one doubles the table.
 const FIRST: usize = 64;

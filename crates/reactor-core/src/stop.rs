@@ -2,12 +2,15 @@
 //! handler. Knows nothing of loops.
 
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::config::BELL_TRIES;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 const NONE: u64 = u64::MAX;
 
@@ -40,7 +43,7 @@ impl StopSignal {
     }
 
     /// Asks for a stop with so many milliseconds for the drain. Async-signal-safe: two atomics, clock_gettime and
-    /// write (signal-safety(7)).
+    /// send, or shutdown (signal-safety(7)).
     pub(crate) fn request(&self, drain_timeout_ms: u32) {
         let deadline_ms = self.now_ms().saturating_add(drain_timeout_ms.into());
         self.deadline_ms.fetch_min(deadline_ms, Ordering::SeqCst);
@@ -49,8 +52,17 @@ impl StopSignal {
 
     /// Wakes those who wait in [`wait_for_request`](StopSignal::wait_for_request).
     pub(crate) fn ring(&self) {
-        // It can only fail for being full, and then it rings already.
-        let _ = (&self.bell).write(&[0]);
+        for _ in 0..BELL_TRIES {
+            match (&self.bell).write(&[0]) {
+                Ok(_) => return,
+                // Full, so it rings already.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // EINTR, or the kernel is short of memory: a bell that is not heard would be a stop that never comes.
+                Err(_) => {}
+            }
+        }
+        // An end of input is heard as well, and takes no memory; it rings once for all.
+        let _ = self.bell.shutdown(Shutdown::Write);
     }
 
     /// When the drain ends, if a stop was asked for.

@@ -189,7 +189,7 @@ impl Crew {
     fn take(&mut self, index: usize, requests: &[Vec<u8>]) {
         let Some(run) = self.queue.pop_front() else { return };
         let others = self.workers.iter().any(|worker| worker.place != Place::Outside);
-        let taken = run.take(&mut self.workers[index].batch, &mut Vec::new());
+        let taken = run.take(&mut self.workers[index].batch);
         match taken.what {
             Take::Begin { number } => {
                 assert!(!self.ended, "no request of an ended connection begins");

@@ -8,9 +8,7 @@
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::call::{self, Outcome, Request};
@@ -22,6 +20,9 @@ use crate::ordering::Ending;
 use crate::run::{Batch, Leave, Left, Run, Take};
 use crate::scene;
 use crate::shared::{Message, Shared, in_callback};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, MutexGuard};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -176,7 +177,7 @@ impl<D: Clone> Pool<D> {
             queue.idle.push(seat);
             drop(queue);
             while !self.seats[seat].woken.swap(false, Ordering::Acquire) {
-                std::thread::park();
+                thread::park();
             }
         }
     }
@@ -199,7 +200,7 @@ pub(crate) fn work<H: Handler>(handler: &H, pool: &Pool<H::Data>, seat: usize) {
     if let Ok(name) = CString::new(format!("reactor-worker-{seat}")) {
         set_thread_name(&name);
     }
-    let _ = pool.seats[seat].thread.set(std::thread::current());
+    let _ = pool.seats[seat].thread.set(thread::current());
     let mut worker =
         Worker { handler, pool, seat, batch: Batch::default(), reply: Vec::new(), spare: Vec::new(), begun: 0 };
     while let Some(run) = pool.next(seat) {
@@ -234,7 +235,7 @@ struct Worker<'a, H: Handler> {
 impl<H: Handler> Worker<'_, H> {
     /// Takes the run, begins what it may, and leaves it.
     fn stay(&mut self, run: Arc<Run<H::Data>>, began: Instant) {
-        let taken = run.take(&mut self.batch, &mut self.reply);
+        let taken = run.take(&mut self.batch);
         let conn = taken.conn;
         let number = match taken.what {
             Take::Begin { number } => number,

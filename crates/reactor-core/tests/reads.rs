@@ -28,6 +28,7 @@ in_each_mode!(
     a_reset_is_noticed_while_a_deferred_reply_pauses_reading,
     a_reset_is_noticed_while_output_pauses_reading,
     a_reset_is_noticed_on_a_quiet_connection,
+    a_reset_that_came_with_more_requests_than_may_run_is_noticed,
 );
 
 fn data_and_fin_that_come_as_one_event_are_both_seen(wiring: Wiring) {
@@ -311,6 +312,32 @@ fn a_reset_is_noticed_while_output_pauses_reading(wiring: Wiring) {
     assert_eq!(closed.reason, CloseReason::Reset);
     // A write may find it first (EPIPE follows the reset that a read would have found).
     assert!([ECONNRESET, 32].contains(&closed.os_error), "errno {}", closed.os_error);
+}
+
+/// Reading pauses before it gets as far as the error, and no second event tells of that.
+fn a_reset_that_came_with_more_requests_than_may_run_is_noticed(wiring: Wiring) {
+    let (kept, promises) = channel();
+    let (server, events, gate) = serve_gated(
+        wiring,
+        |options| {
+            options.set_framing(lines()).expect("in range").set_order(Order::Parallel);
+            options.set_max_in_flight(1).expect("in range");
+        },
+        move |request, reply, _| {
+            if request.len() == 2 {
+                return reply.write(request).map_err(|_| Failed);
+            }
+            kept.send(reply.defer().expect("the first time")).map_err(|_| Failed)
+        },
+    );
+    let client = Client::connect(&server);
+    client.ping(b"a\n");
+    let blockers = gate.shut(wiring, &server, &events);
+    client.send(&b"never answered\n".repeat(5));
+    client.reset();
+    gate.open();
+    assert_eq!(events.closed().reason, CloseReason::Reset);
+    drop((blockers, promises));
 }
 
 fn a_reset_is_noticed_on_a_quiet_connection(wiring: Wiring) {

@@ -78,7 +78,6 @@ pub(crate) struct Pooled<'a, H: Handler> {
     /// When the loop woke up.
     pub(crate) turn_began: Instant,
     pub(crate) batch: &'a mut Batch,
-    pub(crate) spare: &'a mut Vec<u8>,
     /// Runs to be queued at the end of the turn.
     pub(crate) to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
 }
@@ -87,7 +86,7 @@ impl<H: Handler> Pooled<'_, H> {
     /// Hands over what was collected.
     pub(crate) fn hand_over(&mut self) {
         if !self.batch.is_empty() {
-            let schedule = self.run.push(self.turn_began, self.batch, self.spare);
+            let schedule = self.run.push(self.turn_began, self.batch);
             queue(self.run, schedule, self.to_pool);
         }
     }
@@ -104,7 +103,7 @@ impl<H: Handler> Host for Pooled<'_, H> {
 
     fn request(&mut self, _number: u64, payload: &[u8], _output: &mut Vec<u8>) -> Begun {
         if self.raw {
-            let (joined, schedule) = self.run.push_raw(self.turn_began, payload, self.spare);
+            let (joined, schedule) = self.run.push_raw(self.turn_began, payload);
             queue(self.run, schedule, self.to_pool);
             if joined {
                 return Begun::Joined;

@@ -48,12 +48,8 @@ impl<H: Handler> EventLoop<H> {
         if event.is_writable() {
             entry.write_blocked = false;
         }
-        if event.is_error() && !entry.conn.wants_read(&self.shared.rules) {
-            // Nobody will read it, so ask.
-            let error = entry.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
-            if let Some(error) = error {
-                entry.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
-            }
+        if event.is_error() {
+            entry.ask_for_error(&self.shared.rules);
         }
         self.turn(slot);
     }
@@ -144,7 +140,6 @@ impl<H: Handler> EventLoop<H> {
         let reactor = &self.shared.loops[self.index];
         let Entry { conn, id, data, run, .. } = entry;
         if let Some(run) = run {
-            let mut spare = Vec::new();
             let mut host = Pooled {
                 handler: &*self.handler,
                 reactor,
@@ -154,7 +149,6 @@ impl<H: Handler> EventLoop<H> {
                 run,
                 raw: rules.framer.is_raw(),
                 batch: &mut self.batch,
-                spare: &mut spare,
                 to_pool: &mut self.to_pool,
                 turn_began: self.turn_began,
             };
@@ -234,6 +228,10 @@ impl<H: Handler> EventLoop<H> {
             entry.run_stalled = false;
             queue(run, run.resume(), &mut self.to_pool);
         }
+        if entry.hung_up {
+            // Reading may have paused on the way to the error.
+            entry.ask_for_error(&shared.rules);
+        }
         entry.tell(self.now_ms, shared, &shared.loops[self.index]);
         match entry.conn.status() {
             Status::Open => {
@@ -290,6 +288,17 @@ impl<D: Clone> Entry<D> {
         if unsent_bytes != self.told_unsent_bytes {
             self.told_unsent_bytes = unsent_bytes;
             reactor.slots.with(self.id, |known| known.unsent_bytes = unsent_bytes);
+        }
+    }
+
+    /// The peer's side may be in error, and nobody will read it: asks.
+    fn ask_for_error(&mut self, rules: &Rules) {
+        if self.conn.wants_read(rules) {
+            return;
+        }
+        let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
+        if let Some(error) = error {
+            self.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
         }
     }
 
