@@ -2,6 +2,7 @@
 //! connection takes that is at rest. Knows nothing of what is done with a connection.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 use socket2::Socket;
@@ -41,6 +42,8 @@ pub(crate) struct Entry<D> {
     pub(crate) told_unsent_bytes: usize,
     /// A worker would have begun a request and output stood at the high mark.
     pub(crate) run_stalled: bool,
+    /// It gave way to others: when the loop woke up for what waits.
+    pub(crate) waits_since: Option<Instant>,
 }
 
 impl<D> Entry<D> {
@@ -61,6 +64,7 @@ impl<D> Entry<D> {
             told_memory_bytes: 0,
             told_unsent_bytes: 0,
             run_stalled: false,
+            waits_since: None,
         }
     }
 

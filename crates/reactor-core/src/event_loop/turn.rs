@@ -138,7 +138,8 @@ impl<H: Handler> EventLoop<H> {
         let Some(entry) = self.table.get(slot) else { return };
         let rules = &self.shared.rules;
         let reactor = &self.shared.loops[self.index];
-        let Entry { conn, id, data, run, .. } = entry;
+        let Entry { conn, id, data, run, waits_since, .. } = entry;
+        let turn_began = waits_since.take().unwrap_or(self.turn_began);
         if let Some(run) = run {
             let mut host = Pooled {
                 handler: &*self.handler,
@@ -150,7 +151,7 @@ impl<H: Handler> EventLoop<H> {
                 raw: rules.framer.is_raw(),
                 batch: &mut self.batch,
                 to_pool: &mut self.to_pool,
-                turn_began: self.turn_began,
+                turn_began,
             };
             give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
             host.hand_over();
@@ -162,11 +163,12 @@ impl<H: Handler> EventLoop<H> {
                 conn: *id,
                 data,
                 refused: &mut self.refused,
-                turn_began: self.turn_began,
+                turn_began,
                 now_ms: self.now_ms,
                 begun: 0,
             };
             give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
+            *waits_since = conn.gives_way().then_some(turn_began);
         }
     }
 
