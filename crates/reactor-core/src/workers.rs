@@ -19,7 +19,7 @@ use crate::handler::Handler;
 use crate::ordering::Ending;
 use crate::run::{Batch, Leave, Left, Run, Take};
 use crate::scene;
-use crate::shared::{Message, Shared, in_callback};
+use crate::shared::{Message, Progress, Shared, in_callback};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard};
@@ -54,12 +54,32 @@ struct Seat {
 pub(crate) struct Watch {
     steps: Vec<u64>,
     looked_ms: u64,
-    stuck: usize,
+    /// Workers that made no progress between two looks, and how many steps they had made.
+    stuck: Vec<(usize, u64)>,
 }
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Watch { steps: Vec::new(), looked_ms: 0, stuck: 0 }
+        Watch { steps: Vec::new(), looked_ms: 0, stuck: Vec::new() }
+    }
+
+    /// Finds out who is stuck: in the same callback as at the last look.
+    fn look(&mut self, workers: &[Progress], now_ms: u64) {
+        self.stuck.clear();
+        self.steps.resize(workers.len(), 0);
+        for (worker, (before, progress)) in self.steps.iter_mut().zip(workers).enumerate() {
+            let now = progress.get();
+            if mem::replace(before, now) == now && in_callback(now) {
+                self.stuck.push((worker, now));
+            }
+        }
+        self.looked_ms = now_ms;
+    }
+
+    /// How many of them have made no progress since.
+    fn stuck(&mut self, workers: &[Progress]) -> usize {
+        self.stuck.retain(|(worker, steps)| workers[*worker].get() == *steps);
+        self.stuck.len()
     }
 }
 
@@ -78,41 +98,39 @@ impl<D: Clone> Pool<D> {
     // ---- The loops' side ---------------------------------------------------------------------------------------
 
     /// Queues the runs of one turn, and wakes as many workers as the work needs.
-    pub(crate) fn submit(&self, runs: &mut Vec<Arc<Run<D>>>, watch: &Watch) {
+    pub(crate) fn submit(&self, runs: &mut Vec<Arc<Run<D>>>, watch: &mut Watch) {
         if runs.is_empty() {
             return;
         }
+        let stuck = watch.stuck(&self.shared.workers);
         let mut queue = self.lock();
         queue.runs.extend(runs.drain(..));
-        self.wake_enough(queue, watch.stuck);
+        self.wake_enough(queue, stuck);
     }
 
-    /// Looks for workers that make no progress, once a millisecond while work waits, and lets others take their place.
+    /// Looks for workers that make no progress, once a millisecond while there is work, and lets others take their place.
     /// Says whether to look again in a millisecond.
     pub(crate) fn watch(&self, watch: &mut Watch, now_ms: u64) -> bool {
+        let due = now_ms >= watch.looked_ms + STUCK_MS;
+        if due {
+            watch.look(&self.shared.workers, now_ms);
+        }
         let queue = self.lock();
         if queue.runs.is_empty() || queue.idle.is_empty() {
-            watch.stuck = 0;
-            watch.steps.clear();
             return false;
         }
-        if now_ms < watch.looked_ms + STUCK_MS {
-            return true;
+        if due {
+            self.wake_enough(queue, watch.stuck.len());
         }
-        watch.looked_ms = now_ms;
-        let steps: Vec<u64> = self.shared.workers.iter().map(|worker| worker.get()).collect();
-        let same = steps.iter().zip(&watch.steps).filter(|(now, before)| now == before && in_callback(**now));
-        watch.stuck = same.count();
-        watch.steps = steps;
-        self.wake_enough(queue, watch.stuck);
         true
     }
 
     /// A loop has taken what workers may have waited for.
-    pub(crate) fn go_on(&self, watch: &Watch) {
+    pub(crate) fn go_on(&self, watch: &mut Watch) {
+        let stuck = watch.stuck(&self.shared.workers);
         let queue = self.lock();
         if !queue.runs.is_empty() {
-            self.wake_enough(queue, watch.stuck);
+            self.wake_enough(queue, stuck);
         }
     }
 

@@ -31,7 +31,7 @@ impl<H: Handler> EventLoop<H> {
         if self.shared.loops[self.index].took_answers(answered_bytes)
             && let Some(pool) = &self.pool
         {
-            pool.go_on(&self.watch);
+            pool.go_on(&mut self.watch);
         }
     }
 

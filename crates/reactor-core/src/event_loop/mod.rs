@@ -176,7 +176,7 @@ impl<H: Handler> EventLoop<H> {
     fn feed_workers(&mut self) {
         if let Some(pool) = &self.pool {
             let submits = !self.to_pool.is_empty();
-            pool.submit(&mut self.to_pool, &self.watch);
+            pool.submit(&mut self.to_pool, &mut self.watch);
             if submits || self.watching {
                 self.watching = pool.watch(&mut self.watch, self.now_ms);
             }

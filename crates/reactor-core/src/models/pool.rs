@@ -66,7 +66,7 @@ fn a_request_finds_a_worker_and_its_answer_the_loop() {
         let (shared, waker) = server(1);
         let pool = Arc::new(Pool::new(Arc::clone(&shared)));
         let worker = hire(&pool, 0);
-        pool.submit(&mut vec![run_of(1)], &Watch::new());
+        pool.submit(&mut vec![run_of(1)], &mut Watch::new());
         answers(&shared, &waker, 1);
         pool.close();
         worker.join().expect("it goes home");
@@ -80,9 +80,9 @@ fn no_run_stays_in_the_queue_while_workers_sleep() {
         let (shared, waker) = server(2);
         let pool = Arc::new(Pool::new(Arc::clone(&shared)));
         let workers = [hire(&pool, 0), hire(&pool, 1)];
-        let watch = Watch::new();
-        pool.submit(&mut vec![run_of(1)], &watch);
-        pool.submit(&mut vec![run_of(2)], &watch);
+        let mut watch = Watch::new();
+        pool.submit(&mut vec![run_of(1)], &mut watch);
+        pool.submit(&mut vec![run_of(2)], &mut watch);
         answers(&shared, &waker, 2);
         pool.close();
         for worker in workers {

@@ -44,7 +44,7 @@ impl Queue {
                 }
                 *tickets -= 1;
             }
-            let (mut batch, mut reply) = (Batch::default(), Vec::new());
+            let mut batch = Batch::default();
             let Take::Begin { mut number } = run.take(&mut batch).what else { continue };
             while batch.pop().is_some() {
                 let mut begun = self.begun.lock().expect("no poison");
@@ -93,7 +93,7 @@ fn the_end_of_a_connection_is_told_by_one_of_loop_and_worker() {
         let worker = {
             let run = Arc::clone(&run);
             thread::spawn(move || {
-                let (mut batch, mut reply) = (Batch::default(), Vec::new());
+                let mut batch = Batch::default();
                 match run.take(&mut batch).what {
                     Take::Begin { number } => run.leave(&mut batch, number + 1, Leave::Free) == Left::LastOfEnded,
                     Take::Stalled | Take::Nothing => false,

@@ -92,12 +92,12 @@ impl<D: Clone> Pool<D> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn submit(&self, runs: &mut Vec<Arc<Run<D>>>, _watch: &Watch) {
+    pub(crate) fn submit(&self, runs: &mut Vec<Arc<Run<D>>>, _watch: &mut Watch) {
         self.lock().runs.extend(runs.drain(..));
     }
 
     /// Nobody sleeps here.
-    pub(crate) fn go_on(&self, _watch: &Watch) {}
+    pub(crate) fn go_on(&self, _watch: &mut Watch) {}
 
     pub(crate) fn watch(&self, _watch: &mut Watch, _now_ms: u64) -> bool {
         false
