@@ -21,7 +21,7 @@ pub(crate) const READ_HEADROOM_BYTES: usize = 4 * 1024;
 /// What one connection may read in one turn before the others have theirs: what one read takes.
 pub(crate) const TURN_BUDGET_BYTES: usize = 64 * 1024;
 /// Requests that run on the loop's thread: those of one connection in one turn, before the others have theirs.
-pub(crate) const TURN_REQUESTS: u32 = 256;
+pub(crate) const TURN_REQUESTS: u32 = 64;
 /// As above, in milliseconds, looked at after so many requests.
 pub(crate) const TURN_MS: u64 = 1;
 pub(crate) const TURN_CLOCK_REQUESTS: u32 = 8;

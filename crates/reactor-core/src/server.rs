@@ -189,9 +189,10 @@ impl Handle {
     /// `Gone` for a connection that has ended, `OverLimit` where its output or the memory of all is full.
     pub fn send(&self, conn: ConnId, bytes: &[u8]) -> Result<(), Error> {
         let shared = &self.shared;
-        self.check_push(bytes)?;
         let gone = || gone("sending to", conn);
-        let reactor = shared.loop_of(conn).ok_or_else(gone)?;
+        // Whether there was room for it is no news of a connection that has ended.
+        let reactor = shared.loop_of(conn).filter(|reactor| reactor.slots.is_open(conn)).ok_or_else(gone)?;
+        self.check_push(bytes)?;
         let push = Push::new(shared, bytes);
         let limit = shared.rules.config.output_limit_bytes;
         let taken = reactor.slots.with(conn, |known| {
