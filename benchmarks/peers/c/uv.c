@@ -78,10 +78,7 @@ static void on_connection(uv_stream_t *server, int status) {
     peer_die("malloc");
   }
   connection->matched = 0;
-  uv_peer_check(uv_tcp_init(&loop, &connection->tcp), "tcp");
-  uv_peer_check(uv_accept(server, (uv_stream_t *)&connection->tcp), "accept");
-  uv_tcp_nodelay(&connection->tcp, 1);
-  uv_peer_check(uv_read_start((uv_stream_t *)&connection->tcp, uv_peer_alloc, on_read), "read");
+  uv_peer_accept(server, &connection->tcp, on_read);
 }
 
 int main(int argc, char **argv) {

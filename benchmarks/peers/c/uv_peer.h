@@ -35,4 +35,12 @@ static inline void uv_peer_listen(uv_loop_t *loop, uv_tcp_t *server, uint16_t po
   peer_say_where(ntohs(address.sin_port));
 }
 
+/* Takes the connection that waits, and begins to read it. */
+static inline void uv_peer_accept(uv_stream_t *server, uv_tcp_t *tcp, uv_read_cb on_read) {
+  uv_peer_check(uv_tcp_init(server->loop, tcp), "tcp");
+  uv_peer_check(uv_accept(server, (uv_stream_t *)tcp), "accept");
+  uv_tcp_nodelay(tcp, 1);
+  uv_peer_check(uv_read_start((uv_stream_t *)tcp, uv_peer_alloc, on_read), "read");
+}
+
 #endif

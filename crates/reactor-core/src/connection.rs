@@ -300,10 +300,17 @@ impl Connection {
         }
     }
 
+    /// How many more bytes there must be before it is worth looking at the frame again.
+    fn needed_bytes(&self) -> usize {
+        self.scan.need().saturating_sub(self.input.len() - self.input_head)
+    }
+
     /// How many more bytes complete the frame; all there are where that is not known.
     fn missing_bytes(&self) -> usize {
-        let missing = self.scan.need().saturating_sub(self.input.len() - self.input_head);
-        if missing > 1 { missing } else { usize::MAX }
+        match self.needed_bytes() {
+            0 | 1 => usize::MAX,
+            missing => missing,
+        }
     }
 
     /// Grows the input by halves; at once to the end of the frame, and no further, where that is known and near.
@@ -326,8 +333,7 @@ impl Connection {
     /// What a read may take while memory is short: no more than the frame that it is for, and where nobody can say how
     /// long that is, little.
     pub(crate) fn rationed_bytes(&self) -> usize {
-        let missing = self.scan.need().saturating_sub(self.input.len() - self.input_head);
-        missing.max(RATIONED_BYTES)
+        self.needed_bytes().max(RATIONED_BYTES)
     }
 
     /// Whether all that it asked has been answered, and the answers have left.

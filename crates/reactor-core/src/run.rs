@@ -455,3 +455,8 @@ pub(crate) enum Left {
     /// The loop has to know that no worker is in the ended run any more.
     LastOfEnded,
 }
+
+/// A reply buffer of usual size is worth keeping.
+pub(crate) fn worth_keeping(buffer: &Vec<u8>) -> bool {
+    (1..=RECYCLED_BYTES).contains(&buffer.capacity())
+}

@@ -12,12 +12,12 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::call::{self, Outcome, Request};
-use crate::config::{POST_US, RECYCLED_BYTES, RUN_REQUESTS, RUN_US, SAMPLED, STUCK_MS, WORK_PER_WORKER_US};
+use crate::config::{POST_US, RUN_REQUESTS, RUN_US, SAMPLED, STUCK_MS, WORK_PER_WORKER_US};
 use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::handler::Handler;
 use crate::ordering::Ending;
-use crate::run::{Batch, Leave, Left, Run, Take};
+use crate::run::{Batch, Leave, Left, Run, Take, worth_keeping};
 use crate::scene;
 use crate::shared::{Message, Progress, Shared, in_callback};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -355,9 +355,4 @@ fn finish(number: u64, request_bytes: usize, reply: &mut Vec<u8>, spare: &mut Ve
             *unposted = Some(Answer { first: number, count: 1, request_bytes, bytes, ending });
         }
     });
-}
-
-/// A reply buffer of usual size is worth keeping.
-pub(crate) fn worth_keeping(buffer: &Vec<u8>) -> bool {
-    (1..=RECYCLED_BYTES).contains(&buffer.capacity())
 }

@@ -17,11 +17,10 @@ use crate::event_loop::EventLoop;
 use crate::event_loop::host::{Inline, Pooled, queue};
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler};
-use crate::run::Run;
+use crate::run::{Run, worth_keeping};
 use crate::shared::{LoopShared, Shared};
 use crate::stats::LoopStats;
 use crate::timers::UNARMED;
-use crate::workers::worth_keeping;
 
 /// What of a connection's input to give to the state machine.
 enum Give {
@@ -203,13 +202,6 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.spare_outputs.len() < RECYCLED_BUFFERS && worth_keeping(&buffer) {
-            buffer.clear();
-            self.spare_outputs.push(buffer);
-        }
-    }
-
     /// After a turn: what is left to do, now or later.
     fn settle(&mut self, slot: usize) {
         let Some(entry) = self.table.get(slot) else { return };
@@ -218,11 +210,13 @@ impl<H: Handler> EventLoop<H> {
             // It went out as a part of the output.
             self.output.reserve(READ_BUFFER_BYTES);
         }
-        if let Some(buffer) = sent_from {
-            self.recycle(buffer);
+        if let Some(mut buffer) = sent_from.filter(worth_keeping)
+            && self.spare_outputs.len() < RECYCLED_BUFFERS
+        {
+            buffer.clear();
+            self.spare_outputs.push(buffer);
         }
         let shared = &*self.shared;
-        let Some(entry) = self.table.get(slot) else { return };
         if entry.run_stalled
             && !entry.conn.is_held()
             && let Some(run) = &entry.run

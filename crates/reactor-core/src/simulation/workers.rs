@@ -8,7 +8,6 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::{self, Outcome, Request};
-use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::handler::Handler;
@@ -252,9 +251,4 @@ impl<H: Handler> Stage for Workers<H> {
         let state = self.pool.lock();
         state.runs.is_empty() && state.seats.iter().all(|seat| seat.place == Place::Outside)
     }
-}
-
-/// A reply buffer of usual size is worth keeping.
-pub(crate) fn worth_keeping(buffer: &Vec<u8>) -> bool {
-    (1..=RECYCLED_BYTES).contains(&buffer.capacity())
 }
