@@ -115,11 +115,11 @@ int main(int argc, char **argv) {
     return failed("start");
   }
   reactor_local_address(server, address, sizeof address);
-  printf("listening on %s\n", address);
-  fflush(stdout);
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+  printf("listening on %s\n", address);
+  fflush(stdout);
   if (reactor_wait(server, NULL) != REACTOR_STATUS_OK) {
     return failed("wait");
   }

@@ -107,13 +107,13 @@ export async function serve(handler, file, options, by = 'input') {
   const lines = by === 'input' ? await inputLines() : undefined;
   const server = await startScene(handler, file, options);
   server.on('handlerError', () => {}); // what fails here fails on purpose; 'connectionClose' tells
+  const stopped = lines === undefined ? asked(server) : obey(lines, server); // a signal may follow the next line at once
   say(`listening on ${scene.addr.split(':')[0]}:${server.address().port}`);
   server.once('close', (report) => {
     say('wait OK');
     say(reportLine(report));
   });
-  if (lines !== undefined) await obey(lines, server);
-  else await asked(server);
+  await stopped;
 }
 
 /** A signal asks for the stop, however many come. */
