@@ -54,25 +54,26 @@ pub(crate) enum Outcome {
     Deferred,
 }
 
-/// Runs one request; its reply, framed, is appended to `output`.
+/// Runs one request; its reply, framed, is appended to `output`. Says too whether the callback pushed to its own
+/// connection: [`scene::take_pushes`].
 pub(crate) fn process<H: Handler>(
     handler: &H,
     shared: &Arc<Shared>,
     progress: &Progress,
     request: &Request<'_, H::Data>,
     output: &mut Vec<u8>,
-) -> Outcome {
+) -> (Outcome, bool) {
     let start = output.len();
     let framer = &shared.rules.framer;
     framer.begin_message(output);
-    scene::set_conn(request.conn);
-    let outcome = contained(request.conn, "process", progress, || {
-        let mut reply = Reply::new(request, output, shared);
-        let result = handler.process(request.payload, &mut reply);
-        (result, reply.finish())
+    let (result, pushed) = scene::within(request.conn, || {
+        contained(request.conn, "process", progress, || {
+            let mut reply = Reply::new(request, output, shared);
+            let result = handler.process(request.payload, &mut reply);
+            (result, reply.finish())
+        })
     });
-    scene::set_conn(ConnId::NONE);
-    match outcome {
+    let outcome = match result {
         Some((Ok(()), finished)) if finished.deferred => {
             output.truncate(start);
             Outcome::Deferred
@@ -89,5 +90,6 @@ pub(crate) fn process<H: Handler>(
             output.truncate(start);
             Outcome::Answered(Ending::Failed)
         }
-    }
+    };
+    (outcome, pushed)
 }

@@ -20,6 +20,8 @@ pub(crate) const RATIONED_BYTES: usize = 1024;
 pub(crate) const READ_HEADROOM_BYTES: usize = 4 * 1024;
 /// What one connection may read in one turn before the others have theirs: what one read takes.
 pub(crate) const TURN_BUDGET_BYTES: usize = 64 * 1024;
+/// What it costs of that to begin what had been read before.
+pub(crate) const ADVANCE_BYTES: usize = 1024;
 /// Requests that run on the loop's thread: those of one connection in one turn, before the others have theirs.
 pub(crate) const TURN_REQUESTS: u32 = 64;
 /// As above, in milliseconds, looked at after so many requests.

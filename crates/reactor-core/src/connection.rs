@@ -207,10 +207,14 @@ impl Connection {
 
     /// What is left of it at rest; `None` while it does anything.
     pub(crate) fn at_rest(&self) -> Option<AtRest> {
+        self.rests().then_some(AtRest { next_request: self.next_request, active_ms: self.active_ms })
+    }
+
+    /// Whether it does nothing, and nothing but its peer can change that.
+    pub(crate) fn rests(&self) -> bool {
         let open = self.phase == Phase::Open && self.reason.is_none() && !self.input_over;
         let waits = self.stalled || self.held || self.is_paused() || self.scan != Scan::default();
-        let rests = open && !waits && self.is_idle() && self.window.is_empty();
-        rests.then_some(AtRest { next_request: self.next_request, active_ms: self.active_ms })
+        open && !waits && self.is_idle() && self.window.is_empty()
     }
 
     // ---- Reading -----------------------------------------------------------------------------------------------
@@ -282,7 +286,7 @@ impl Connection {
         while !rest.is_empty() && self.phase == Phase::Open && !self.input_over {
             if self.input.is_empty() {
                 let used = self.begin_from(rules, rest, host);
-                if self.phase == Phase::Open && !self.input_over {
+                if used < rest.len() && self.phase == Phase::Open && !self.input_over {
                     self.make_room(rest.len() - used);
                     self.input.extend_from_slice(&rest[used..]);
                 }
@@ -388,7 +392,7 @@ impl Connection {
                 self.gives_way = true;
                 break;
             }
-            if !self.may_begin_now(rules) {
+            if self.phase != Phase::Open || !self.may_begin(rules) {
                 self.stalled = self.phase == Phase::Open && !self.last_begun;
                 break;
             }
@@ -411,7 +415,6 @@ impl Connection {
                 Next::Refused => return self.refuse_input(CloseReason::ProtocolError, bytes.len()),
             }
         }
-        self.update_held(rules);
         used
     }
 
@@ -429,9 +432,12 @@ impl Connection {
             }
             Begun::Joined => self.in_flight_bytes += payload.len(),
         }
+        // One that is answered later may have pushed.
+        self.update_held(rules);
     }
 
     /// A request was answered at once; its reply is what the output has from `start` on.
+    #[inline]
     fn answered(&mut self, rules: &Rules, number: u64, start: usize, ending: Ending) {
         self.next_request += 1;
         if !rules.ordered() || self.window.is_due(number) {
@@ -445,17 +451,16 @@ impl Connection {
     }
 
     fn may_begin(&self, rules: &Rules) -> bool {
+        if self.in_flight == 0 && self.window.is_due(self.next_request) {
+            // As it mostly is where requests are answered at once: no limit on their number is near.
+            return !self.last_begun && !self.held;
+        }
         !self.last_begun
             && self.in_flight < rules.concurrency
             // Replies that wait for their turn count too.
             && (!rules.ordered() || self.next_request - self.window.due() < rules.concurrency.into())
             && (self.in_flight_bytes < rules.config.max_frame_bytes || self.in_flight == 0)
             && !self.held
-    }
-
-    fn may_begin_now(&mut self, rules: &Rules) -> bool {
-        self.update_held(rules);
-        self.phase == Phase::Open && self.may_begin(rules)
     }
 
     /// The bytes that follow are no request, and nothing after them is.
@@ -548,6 +553,7 @@ impl Connection {
     }
 
     /// What follows from how a reply ended, now that it has left.
+    #[inline]
     fn go_on(&mut self, ending: Ending) {
         match ending {
             Ending::Continue => {}
@@ -625,12 +631,12 @@ impl Connection {
         self.update_held(rules);
     }
 
+    /// To be called whenever output or finished replies have become more or less.
     fn update_held(&mut self, rules: &Rules) {
         let due = self.due_bytes();
+        let high = rules.config.output_high_bytes;
         // Equal marks are one: at it, requests wait.
-        let low = rules.config.output_low_bytes.saturating_add(1);
-        let mark = if self.held { low.min(rules.config.output_high_bytes) } else { rules.config.output_high_bytes };
-        self.held = due >= mark;
+        self.held = due >= high || (self.held && due > rules.config.output_low_bytes);
     }
 
     /// Output stands between the high mark and the low one: no request begins.

@@ -159,19 +159,24 @@ impl Framer {
     }
 
     /// Begins a message at the end of `buffer`; its payload is appended next.
+    #[inline]
     pub(crate) fn begin_message(&self, buffer: &mut Vec<u8>) {
-        if let Kind::LengthPrefix { width, .. } = &self.kind
-            && self.strip
+        if self.strip
+            && let Kind::LengthPrefix { width, .. } = &self.kind
         {
             buffer.resize(buffer.len() + width, 0);
         }
     }
 
     /// Ends the message that began at `start`.
+    #[inline]
     pub(crate) fn end_message(&self, buffer: &mut Vec<u8>, start: usize) {
-        if !self.strip {
-            return;
+        if self.strip {
+            self.end_stripped(buffer, start);
         }
+    }
+
+    fn end_stripped(&self, buffer: &mut Vec<u8>, start: usize) {
         match &self.kind {
             Kind::Delimiter(finder) => buffer.extend_from_slice(finder.needle()),
             Kind::LengthPrefix { width, big_endian } => {

@@ -219,28 +219,29 @@ impl<'a, D> Reply<'a, D> {
 
     fn refuse_deferred(&self) -> Result<(), Error> {
         if self.deferred {
-            return Err(Error::invalid("the reply is deferred: what is left to say goes through the promise"));
+            return Err(already_deferred());
         }
         Ok(())
     }
 
+    #[inline]
     fn room_for(&mut self, len: usize) -> Result<(), Error> {
         self.refuse_deferred()?;
         self.give_back_reserved();
         let limit = self.shared.rules.message_limit_bytes;
         let now = self.buffer.len() - self.start;
         if len > limit - now {
-            return Err(Error::new(
-                ErrorKind::OverLimit,
-                format!("adding {len} bytes to a reply of {now} would pass the limit, {limit}"),
-            ));
+            return Err(too_long(len, now, limit));
         }
         Ok(())
     }
 
+    #[inline]
     fn give_back_reserved(&mut self) {
-        self.buffer.truncate(self.buffer.len() - self.reserved);
-        self.reserved = 0;
+        if self.reserved > 0 {
+            self.buffer.truncate(self.buffer.len() - self.reserved);
+            self.reserved = 0;
+        }
     }
 
     /// Ends the writing: gives back what was reserved and not committed.
@@ -248,6 +249,17 @@ impl<'a, D> Reply<'a, D> {
         self.give_back_reserved();
         Finished { written: self.written, closes: self.closes, deferred: self.deferred }
     }
+}
+
+#[cold]
+fn already_deferred() -> Error {
+    Error::invalid("the reply is deferred: what is left to say goes through the promise")
+}
+
+#[cold]
+fn too_long(len: usize, now: usize, limit: usize) -> Error {
+    let story = format!("adding {len} bytes to a reply of {now} would pass the limit, {limit}");
+    Error::new(ErrorKind::OverLimit, story)
 }
 
 impl<D> fmt::Debug for Reply<'_, D> {

@@ -8,32 +8,55 @@ use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::push::Push;
 
-thread_local! {
+/// What the callback may ask about. Plain cells in one place: each way to a thread's own variables costs a call in a shared
+/// object (ELF Handling For Thread-Local Storage, section 3.1), and every request comes by here.
+struct Scene {
     /// The server whose thread this is; 0 for threads that are not ours.
-    static SERVER: Cell<usize> = const { Cell::new(0) };
+    server: Cell<usize>,
+    is_worker: Cell<bool>,
     /// The connection whose request this thread runs.
-    static CONN: Cell<ConnId> = const { Cell::new(ConnId::NONE) };
+    conn: Cell<ConnId>,
+    /// A reactor thread: its callback has pushed to its own connection, and `PUSHES` has what.
+    pushed: Cell<bool>,
+}
+
+thread_local! {
+    static SCENE: Scene = const {
+        Scene {
+            server: Cell::new(0),
+            is_worker: Cell::new(false),
+            conn: Cell::new(ConnId::NONE),
+            pushed: Cell::new(false),
+        }
+    };
     /// A reactor thread: what its callback pushes to its own connection.
     static PUSHES: RefCell<Vec<Arc<Push>>> = const { RefCell::new(Vec::new()) };
     /// A worker thread: finished replies of the connection that are not posted yet.
     static UNPOSTED: RefCell<Option<Answer>> = const { RefCell::new(None) };
-    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// This thread serves `server` from here on.
 pub(crate) fn enter_server(server: usize, is_worker: bool) {
-    SERVER.set(server);
-    IS_WORKER.set(is_worker);
+    SCENE.with(|scene| {
+        scene.server.set(server);
+        scene.is_worker.set(is_worker);
+    });
 }
 
 /// Whether this is a thread of `server`, and so in one of its callbacks.
 pub(crate) fn is_in(server: usize) -> bool {
-    SERVER.get() == server
+    SCENE.with(|scene| scene.server.get()) == server
 }
 
-/// This thread runs a request of `conn`, or of none.
-pub(crate) fn set_conn(conn: ConnId) {
-    CONN.set(conn);
+/// Runs a callback for `conn`, which contains its panics. Says what it gave, and whether it pushed to its own connection:
+/// then [`take_pushes`] has what.
+pub(crate) fn within<T>(conn: ConnId, callback: impl FnOnce() -> T) -> (T, bool) {
+    SCENE.with(|scene| {
+        scene.conn.set(conn);
+        let given = callback();
+        scene.conn.set(ConnId::NONE);
+        (given, scene.pushed.replace(false))
+    })
 }
 
 /// Where a push to `conn` belongs that this thread makes now.
@@ -46,9 +69,9 @@ pub(crate) enum Place {
 
 /// Says where a push belongs that this thread makes now to `conn` of `server`.
 pub(crate) fn place(server: usize, conn: ConnId) -> Place {
-    if !is_in(server) || CONN.get() != conn {
+    if conn_in(server) != conn {
         Place::Mail(None)
-    } else if IS_WORKER.get() {
+    } else if SCENE.with(|scene| scene.is_worker.get()) {
         Place::Mail(take_unposted())
     } else {
         Place::BeforeReply
@@ -57,11 +80,12 @@ pub(crate) fn place(server: usize, conn: ConnId) -> Place {
 
 /// The connection whose request of `server` this thread runs.
 pub(crate) fn conn_in(server: usize) -> ConnId {
-    if is_in(server) { CONN.get() } else { ConnId::NONE }
+    SCENE.with(|scene| if scene.server.get() == server { scene.conn.get() } else { ConnId::NONE })
 }
 
 /// Keeps a push until the callback has returned.
 pub(crate) fn keep(push: Arc<Push>) {
+    SCENE.with(|scene| scene.pushed.set(true));
     PUSHES.with_borrow_mut(|pushes| pushes.push(push));
 }
 

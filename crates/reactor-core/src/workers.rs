@@ -295,7 +295,8 @@ impl<H: Handler> Worker<'_, H> {
             let request = Request { conn, data, number, payload };
             let timed = self.begun.is_multiple_of(SAMPLED).then(Instant::now);
             self.begun += 1;
-            let outcome = call::process(self.handler, shared, progress, &request, &mut self.reply);
+            // What it pushed went by mail.
+            let (outcome, _) = call::process(self.handler, shared, progress, &request, &mut self.reply);
             if let (Some(timed), Some(reactor)) = (timed, shared.loop_of(conn)) {
                 reactor.stats.sample_process(timed.elapsed());
             }

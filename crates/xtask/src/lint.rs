@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build;
 use crate::header;
+use crate::mutants;
 use crate::node_package;
 use crate::process;
 use crate::prototypes::{differences, prototypes};
@@ -40,6 +41,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
     let mend = "bindings/node/index.d.ts, so that it takes every program that the agreed API takes";
     steps.step("types of the Node package are as agreed", mend, || node_package::check_agreed_types(workspace));
+    let mend = "the patches of tests/mutants that the code has left behind, then cargo xtask mutants";
+    steps.step("faults to put back still apply", mend, || mutants::check_patches(workspace));
     for script in workspace.scripts()? {
         let script = script.strip_prefix(&workspace.root).unwrap_or(&script);
         let node = tools::node(workspace).map(|mut node| {

@@ -2,6 +2,7 @@
 //! which is to catch it goes red. Never touches the tree itself.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -82,6 +83,28 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         bail!("{}", faults.join("; "));
     }
     println!("xtask mutants: each of {} faults was caught", mutants.len());
+    Ok(())
+}
+
+/// Whether each patch still applies to the tree, without applying it.
+pub(crate) fn check_patches(workspace: &Workspace) -> Result<()> {
+    let mut stale = Vec::new();
+    for mutant in mutants(workspace, None)? {
+        let mut git = Command::new("git");
+        git.args(["apply", "--check"]).arg(&mutant.path).current_dir(&workspace.root);
+        match git.output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => stale.push(format!("{}: {}", mutant.name, String::from_utf8_lossy(&output.stderr).trim())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                println!("there is no program `git`: nothing to check with");
+                return Ok(());
+            }
+            Err(error) => return Err(error).context("running git apply --check"),
+        }
+    }
+    if !stale.is_empty() {
+        bail!("{}", stale.join("\n    "));
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Owns the two ways to run a request: at once on the loop's thread, or by a worker. Knows nothing of sockets.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,17 +24,26 @@ pub(crate) struct Inline<'a, H: Handler> {
     pub(crate) refused: &'a mut Vec<ConnId>,
     /// When the loop woke up.
     pub(crate) turn_began: Instant,
-    /// As above, in the loop's milliseconds.
-    pub(crate) now_ms: u64,
+    /// What the loop knows of the time, in its milliseconds: this turn began then or later.
+    pub(crate) clock_ms: &'a mut u64,
+    /// The same, once the clock was looked at.
+    pub(crate) began_ms: Option<u64>,
     /// Requests begun in this turn of the connection.
     pub(crate) begun: u32,
+}
+
+impl<H: Handler> Inline<'_, H> {
+    /// Whether the turn has taken its time.
+    fn is_late(&mut self) -> bool {
+        let before_ms = mem::replace(self.clock_ms, self.shared.stop.now_ms());
+        *self.clock_ms >= *self.began_ms.get_or_insert(before_ms) + TURN_MS
+    }
 }
 
 impl<H: Handler> Host for Inline<'_, H> {
     fn turn_is_over(&mut self) -> bool {
         self.begun += 1;
-        let late = || self.shared.stop.now_ms() >= self.now_ms + TURN_MS;
-        self.begun >= TURN_REQUESTS || (self.begun.is_multiple_of(TURN_CLOCK_REQUESTS) && late())
+        self.begun >= TURN_REQUESTS || (self.begun.is_multiple_of(TURN_CLOCK_REQUESTS) && self.is_late())
     }
 
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
@@ -52,11 +62,11 @@ impl<H: Handler> Host for Inline<'_, H> {
         let start = output.len();
         let sampled = stats.requests.get() % SAMPLED == 1;
         let began = sampled.then(Instant::now);
-        let outcome = call::process(self.handler, self.shared, &self.reactor.progress, &request, output);
+        let (outcome, pushed) = call::process(self.handler, self.shared, &self.reactor.progress, &request, output);
         if let Some(began) = began {
             stats.sample(began.saturating_duration_since(self.turn_began), began.elapsed());
         }
-        let pushed = insert_pushes(self.reactor, self.conn, output, start);
+        let pushed = if pushed { insert_pushes(self.reactor, self.conn, output, start) } else { 0 };
         let Outcome::Answered(ending) = outcome else { return Begun::Pending };
         stats.in_flight.sub(1);
         self.reactor.count_answers(1, ending, &self.shared.stop);

@@ -12,7 +12,6 @@ use socket2::Socket;
 
 use crate::call;
 use crate::config::ACCEPT_BUDGET;
-use crate::conn_id::ConnId;
 use crate::connection::{Connection, Status};
 use crate::event_loop::EventLoop;
 use crate::event_loop::host::frame_end;
@@ -53,11 +52,10 @@ impl<H: Handler> EventLoop<H> {
         let slot = id.slot();
         reactor.stats.accepted.add(1);
         reactor.slots.enter(id, peer.address());
-        scene::set_conn(id);
-        let data = call::contained(id, "open", &reactor.progress, || self.handler.open(id, peer)).flatten();
-        scene::set_conn(ConnId::NONE);
-        let greetings = scene::take_pushes();
-        let Some(data) = data else {
+        let (data, pushed) =
+            scene::within(id, || call::contained(id, "open", &reactor.progress, || self.handler.open(id, peer)));
+        let greetings = if pushed { scene::take_pushes() } else { Vec::new() };
+        let Some(data) = data.flatten() else {
             reactor.slots.leave(id);
             reactor.stats.refused.add(1);
             reactor.open.fetch_sub(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod lifecycle;
 mod mail;
 pub(crate) mod main_reactor;
 mod memory;
+mod settle;
 mod table;
 mod turn;
 
@@ -46,7 +47,9 @@ pub(crate) struct EventLoop<H: Handler> {
     timers: Timers,
     /// Slots that have more to do than their turn allowed, or were answered by mail.
     ready: VecDeque<usize>,
+    /// The time when the loop woke up; and as it was found when it was looked at last.
     now_ms: u64,
+    clock_ms: u64,
     /// When the loop woke up.
     turn_began: Instant,
     /// Connections that wait for memory.
@@ -90,6 +93,7 @@ impl<H: Handler> EventLoop<H> {
             timers: Timers::default(),
             ready: VecDeque::new(),
             now_ms: 0,
+            clock_ms: 0,
             turn_began: Instant::now(),
             waiting: Waiting::default(),
             refused: Vec::new(),
@@ -158,6 +162,7 @@ impl<H: Handler> EventLoop<H> {
         reactor.mailbox.awake();
         self.turn_began = Instant::now();
         self.now_ms = self.shared.stop.at_ms(self.turn_began);
+        self.clock_ms = self.now_ms;
     }
 
     fn timeout(&self) -> Option<Duration> {

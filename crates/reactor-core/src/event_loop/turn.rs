@@ -1,26 +1,21 @@
 //! Owns the turn of one connection: read, begin, write, as far as socket and state machine want, within a budget.
 
-use std::io::{self, IoSlice, Read};
-use std::mem;
+use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 use mio::event::Event;
-use nix::libc::MSG_NOSIGNAL;
 use socket2::Socket;
 
-use crate::config::{
-    AWAKE_MS, GATHERED_SLICES, HEAP_SHARE, READ_BUFFER_BYTES, READ_HEADROOM_BYTES, RECYCLED_BUFFERS, RECYCLED_BYTES,
-    TURN_BUDGET_BYTES,
-};
-use crate::connection::{Connection, Host, Rules, Status};
+use crate::config::{ADVANCE_BYTES, READ_HEADROOM_BYTES, TURN_BUDGET_BYTES};
+use crate::conn_id::ConnId;
+use crate::connection::{Connection, Host, Rules};
 use crate::event_loop::EventLoop;
-use crate::event_loop::host::{Inline, Pooled, queue};
+use crate::event_loop::host::{Inline, Pooled};
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler};
-use crate::run::{Run, worth_keeping};
+use crate::run::{Batch, Run};
 use crate::shared::{LoopShared, Shared};
-use crate::stats::LoopStats;
-use crate::timers::UNARMED;
 
 /// What of a connection's input to give to the state machine.
 enum Give {
@@ -55,73 +50,125 @@ impl<H: Handler> EventLoop<H> {
 
     /// Reads, begins and writes as far as the connection wants and its budget goes.
     pub(crate) fn turn(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else {
-            return;
-        };
-        entry.conn.lend_output(&mut self.output);
         let mut budget = TURN_BUDGET_BYTES;
-        loop {
-            let rules = &self.shared.rules;
-            let Some(entry) = self.table.get(slot) else { return };
-            let reads = entry.readable && budget > 0 && entry.conn.wants_read(rules);
-            if reads && let Some(most) = self.may_read(slot) {
-                budget = budget.saturating_sub(self.read(slot, most));
-                budget = if self.gives_way(slot) { 0 } else { budget };
-                continue;
-            }
-            let rules = &self.shared.rules;
-            let Some(entry) = self.table.get(slot) else { return };
-            if budget > 0 && entry.conn.wants_advance(rules) {
-                self.give(slot, Give::Waiting);
-                budget = if self.gives_way(slot) { 0 } else { budget.saturating_sub(1024) };
-            } else if !entry.write_blocked && entry.conn.wants_write() && !self.shared.stop.is_over() {
-                entry.write(rules, self.now_ms, &self.shared.loops[self.index].stats);
-            } else {
-                break;
-            }
+        let mut reading = Reading::Free;
+        while self.go_on(slot, &mut budget, reading) {
+            reading = self.may_read(slot).map_or(Reading::Denied, Reading::Granted);
         }
         self.settle(slot);
     }
 
-    fn gives_way(&mut self, slot: usize) -> bool {
-        self.table.get(slot).is_some_and(|entry| entry.conn.gives_way())
+    /// Goes on with the turn. Says whether it has stopped because the connection wants to read and memory is short.
+    fn go_on(&mut self, slot: usize, budget: &mut usize, mut reading: Reading) -> bool {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else { return false };
+        entry.conn.lend_output(&mut self.output);
+        let shared = &self.shared;
+        let rules = &shared.rules;
+        let mut turn = Turn {
+            entry,
+            handler: &*self.handler,
+            shared,
+            reactor: &shared.loops[self.index],
+            has_workers: self.pool.is_some(),
+            now_ms: self.now_ms,
+            clock_ms: &mut self.clock_ms,
+            began: self.turn_began,
+            read_buffer: &mut self.read_buffer,
+            batch: &mut self.batch,
+            refused: &mut self.refused,
+            to_pool: &mut self.to_pool,
+            spare_runs: &mut self.spare_runs,
+        };
+        loop {
+            let conn = &turn.entry.conn;
+            let reads = turn.entry.readable && *budget > 0 && reading != Reading::Denied && conn.wants_read(rules);
+            let used = if reads {
+                let most = match std::mem::replace(&mut reading, Reading::Free) {
+                    Reading::Granted(most) => most,
+                    Reading::Free | Reading::Denied if shared.budget.is_short() => return true,
+                    Reading::Free | Reading::Denied => usize::MAX,
+                };
+                turn.read(most)
+            } else if *budget > 0 && conn.wants_advance(rules) {
+                turn.give(Give::Waiting);
+                ADVANCE_BYTES
+            } else if !turn.entry.write_blocked && conn.wants_write() && !shared.stop.is_over() {
+                turn.entry.write(rules, turn.now_ms, &turn.reactor.stats);
+                continue;
+            } else {
+                return false;
+            };
+            *budget = if turn.entry.conn.gives_way() { 0 } else { budget.saturating_sub(used) };
+        }
     }
+}
 
+/// Whether a connection may read, in what is left of its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// As long as memory is not short.
+    Free,
+    /// So many bytes, once, though it is.
+    Granted(usize),
+    Denied,
+}
+
+/// One connection in its turn, and what of its loop it works with: looked up once for all the turn does.
+struct Turn<'a, H: Handler> {
+    entry: &'a mut Entry<H::Data>,
+    handler: &'a H,
+    shared: &'a Arc<Shared>,
+    reactor: &'a LoopShared,
+    has_workers: bool,
+    now_ms: u64,
+    clock_ms: &'a mut u64,
+    /// When the loop woke up.
+    began: Instant,
+    read_buffer: &'a mut [u8],
+    batch: &'a mut Batch,
+    refused: &'a mut Vec<ConnId>,
+    to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
+    spare_runs: &'a mut Vec<Arc<Run<H::Data>>>,
+}
+
+impl<H: Handler> Turn<'_, H> {
     /// One read of `most` bytes at the most, and what follows from it. Says how many bytes it had.
-    fn read(&mut self, slot: usize, most: usize) -> usize {
-        let Some(entry) = self.table.get(slot) else { return 0 };
-        let Some(socket) = &entry.socket else { return 0 };
+    fn read(&mut self, most: usize) -> usize {
+        let Entry { conn, socket, readable, hung_up, .. } = &mut *self.entry;
+        let Some(socket) = socket else { return 0 };
         let (headroom, room) = self.read_buffer.split_at_mut(READ_HEADROOM_BYTES);
-        let room = &mut room[..entry.conn.read_bytes(&self.shared.rules).min(most)];
-        let partial = entry.conn.lend_partial(headroom);
+        let room = &mut room[..conn.read_bytes(&self.shared.rules).min(most)];
+        let partial = conn.lend_partial(headroom);
         let mut reader: &Socket = socket;
         match reader.read(room) {
             Ok(0) => {
-                entry.conn.keep_partial(&headroom[..partial]);
-                entry.readable = false;
-                entry.conn.end_of_input();
+                conn.keep_partial(&headroom[..partial]);
+                *readable = false;
+                conn.end_of_input();
                 0
             }
             Ok(len) => {
                 // A short read has emptied the socket; the next event tells of more. Only a FIN or an error that came
                 // with the data has no event of its own.
-                entry.readable = len == room.len() || entry.hung_up;
-                self.shared.loops[self.index].stats.bytes_in.add(len as u64);
-                headroom.copy_within(..partial, READ_HEADROOM_BYTES - partial);
-                self.give(slot, Give::Read { partial, len });
+                *readable = len == room.len() || *hung_up;
+                self.reactor.stats.bytes_in.add(len as u64);
+                if partial > 0 {
+                    headroom.copy_within(..partial, READ_HEADROOM_BYTES - partial);
+                }
+                self.give(Give::Read { partial, len });
                 len
             }
             Err(error) => {
-                entry.conn.keep_partial(&headroom[..partial]);
+                conn.keep_partial(&headroom[..partial]);
                 match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => {
-                        entry.readable = false;
-                        entry.hung_up = false;
+                        *readable = false;
+                        *hung_up = false;
                     }
                     _ => {
-                        entry.readable = false;
-                        entry.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
+                        *readable = false;
+                        conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
                     }
                 }
                 0
@@ -130,52 +177,51 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// Lets the connection begin what it has been given.
-    fn give(&mut self, slot: usize, give: Give) {
-        if self.pool.is_some() {
-            self.attach_run(slot);
+    fn give(&mut self, give: Give) {
+        if self.has_workers {
+            self.attach_run();
         }
-        let Some(entry) = self.table.get(slot) else { return };
         let rules = &self.shared.rules;
-        let reactor = &self.shared.loops[self.index];
-        let Entry { conn, id, data, run, waits_since, .. } = entry;
-        let turn_began = waits_since.take().unwrap_or(self.turn_began);
+        let Entry { conn, id, data, run, waits_since, .. } = &mut *self.entry;
+        let turn_began = waits_since.take().unwrap_or(self.began);
         if let Some(run) = run {
             let mut host = Pooled {
-                handler: &*self.handler,
-                reactor,
+                handler: self.handler,
+                reactor: self.reactor,
                 conn: *id,
                 data,
-                refused: &mut self.refused,
+                refused: self.refused,
                 run,
                 raw: rules.framer.is_raw(),
-                batch: &mut self.batch,
-                to_pool: &mut self.to_pool,
+                batch: self.batch,
+                to_pool: self.to_pool,
                 turn_began,
             };
-            give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
+            give_to(conn, rules, self.now_ms, self.read_buffer, give, &mut host);
             host.hand_over();
         } else {
             let mut host = Inline {
-                handler: &*self.handler,
-                shared: &self.shared,
-                reactor,
+                handler: self.handler,
+                shared: self.shared,
+                reactor: self.reactor,
                 conn: *id,
                 data,
-                refused: &mut self.refused,
+                refused: self.refused,
                 turn_began,
-                now_ms: self.now_ms,
+                clock_ms: self.clock_ms,
+                began_ms: None,
                 begun: 0,
             };
-            give_to(conn, rules, self.now_ms, &self.read_buffer, give, &mut host);
+            give_to(conn, rules, self.now_ms, self.read_buffer, give, &mut host);
             *waits_since = conn.gives_way().then_some(turn_began);
         }
     }
 
     /// Sees to it that the connection has a run.
-    fn attach_run(&mut self, slot: usize) {
-        let rules = &self.shared.rules;
-        let Some(entry) = self.table.get(slot) else { return };
+    fn attach_run(&mut self) {
+        let entry = &mut *self.entry;
         if entry.run.is_none() {
+            let rules = &self.shared.rules;
             let run = self.spare_runs.pop().unwrap_or_else(|| {
                 let raw_max_bytes = rules.framer.is_raw().then_some(rules.config.max_frame_bytes);
                 Arc::new(Run::new(rules.is_serial(), raw_max_bytes, rules.config.output_high_bytes))
@@ -183,148 +229,6 @@ impl<H: Handler> EventLoop<H> {
             run.assign(entry.id, entry.data.clone(), entry.conn.next_request(), entry.conn.due_bytes());
             entry.run = Some(run);
             entry.run_stalled = false;
-        }
-    }
-
-    /// Once in a while: gives back the run of a connection that has no requests, and lets one rest that does nothing.
-    pub(crate) fn check_rest(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot).filter(|entry| entry.checked_ms <= self.now_ms) else { return };
-        entry.checked_ms = self.now_ms + AWAKE_MS;
-        let quiet = entry.conn.in_flight() == 0;
-        if let Some(run) = entry.run.take_if(|run| quiet && Arc::get_mut(run).is_some()) {
-            self.recycle_run(run);
-        }
-    }
-
-    pub(crate) fn recycle_run(&mut self, run: Arc<Run<H::Data>>) {
-        if self.spare_runs.len() < RECYCLED_BUFFERS && !run.is_larger_than(RECYCLED_BYTES) {
-            self.spare_runs.push(run);
-        }
-    }
-
-    /// After a turn: what is left to do, now or later.
-    fn settle(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot) else { return };
-        let sent_from = entry.conn.take_back_output(&mut self.output);
-        if self.output.capacity() == 0 {
-            // It went out as a part of the output.
-            self.output.reserve(READ_BUFFER_BYTES);
-        }
-        if let Some(mut buffer) = sent_from.filter(worth_keeping)
-            && self.spare_outputs.len() < RECYCLED_BUFFERS
-        {
-            buffer.clear();
-            self.spare_outputs.push(buffer);
-        }
-        let shared = &*self.shared;
-        if entry.run_stalled
-            && !entry.conn.is_held()
-            && let Some(run) = &entry.run
-        {
-            entry.run_stalled = false;
-            queue(run, run.resume(), &mut self.to_pool);
-        }
-        if entry.hung_up {
-            // Reading may have paused on the way to the error.
-            entry.ask_for_error(&shared.rules);
-        }
-        entry.tell(self.now_ms, shared, &shared.loops[self.index]);
-        match entry.conn.status() {
-            Status::Open => {
-                let more = entry.readable && !entry.waits_for_memory && entry.conn.wants_read(&shared.rules);
-                if more || entry.conn.wants_advance(&shared.rules) {
-                    self.queue(slot);
-                }
-                self.arm(slot);
-            }
-            Status::Finished { linger } => self.finish(slot, linger),
-            Status::Cut => self.end(slot),
-        }
-    }
-
-    /// Lets it rest where it can, with no deadline but its own.
-    pub(crate) fn settle_down(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot) else { return };
-        if entry.at_rest().is_none() {
-            return self.arm(slot);
-        }
-        entry.checked_ms = UNARMED;
-        if let Some(deadline_ms) = entry.conn.deadline_ms(&self.shared.rules) {
-            self.timers.arm(slot, deadline_ms, &mut entry.armed_ms);
-        }
-        self.table.rest(slot);
-    }
-
-    pub(crate) fn arm(&mut self, slot: usize) {
-        let Some(entry) = self.table.get(slot) else { return };
-        if entry.checked_ms == UNARMED {
-            entry.checked_ms = self.now_ms + AWAKE_MS;
-        }
-        let deadline_ms = entry.conn.deadline_ms(&self.shared.rules).unwrap_or(UNARMED).min(entry.checked_ms);
-        self.timers.arm(slot, deadline_ms, &mut entry.armed_ms);
-    }
-}
-
-impl<D: Clone> Entry<D> {
-    /// Tells others what has changed: the memory it holds, its unsent output, whether its reading stands still.
-    fn tell(&mut self, now_ms: u64, shared: &Shared, reactor: &LoopShared) {
-        let was_paused = self.conn.is_paused();
-        self.conn.pause(&shared.rules, now_ms, self.waits_for_memory);
-        if self.conn.is_paused() && !was_paused {
-            reactor.stats.reads_paused.add(1);
-        }
-        let held_bytes = self.conn.memory_bytes();
-        let memory_bytes = held_bytes + held_bytes / HEAP_SHARE;
-        if memory_bytes != self.told_memory_bytes {
-            let before = mem::replace(&mut self.told_memory_bytes, memory_bytes);
-            shared.change_memory(before, memory_bytes);
-            reactor.stats.memory.add((memory_bytes as u64).wrapping_sub(before as u64));
-        }
-        let unsent_bytes = self.conn.unsent_bytes();
-        if unsent_bytes != self.told_unsent_bytes {
-            self.told_unsent_bytes = unsent_bytes;
-            reactor.slots.with(self.id, |known| known.unsent_bytes = unsent_bytes);
-        }
-    }
-
-    /// The peer's side may be in error, and nobody will read it: asks.
-    fn ask_for_error(&mut self, rules: &Rules) {
-        if self.conn.wants_read(rules) {
-            return;
-        }
-        let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
-        if let Some(error) = error {
-            self.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
-        }
-    }
-
-    /// Writes what the socket takes.
-    pub(crate) fn write(&mut self, rules: &Rules, now_ms: u64, stats: &LoopStats) {
-        let Some(socket) = &self.socket else { return };
-        let (asked, sent) = if let Some(bytes) = self.conn.single_output() {
-            (bytes.len(), socket.send_with_flags(bytes, MSG_NOSIGNAL))
-        } else {
-            let mut slices = [IoSlice::new(&[]); GATHERED_SLICES];
-            let filled = self.conn.output(&mut slices);
-            let slices = &slices[..filled];
-            (slices.iter().map(|slice| slice.len()).sum(), socket.send_vectored_with_flags(slices, MSG_NOSIGNAL))
-        };
-        match sent {
-            Ok(sent) => {
-                self.write_blocked = sent < asked;
-                self.conn.wrote(rules, now_ms, sent);
-                stats.bytes_out.add(sent as u64);
-                if let Some(run) = &self.run {
-                    run.sent(sent);
-                }
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => self.write_blocked = true,
-                _ => {
-                    self.conn.cut(CloseReason::Reset, error.raw_os_error().unwrap_or(0));
-                }
-            },
         }
     }
 }

@@ -163,7 +163,7 @@ impl<D: Clone> Pool<D> {
         scene::enter_server(server, true);
         scene::with_unposted(|unposted| *unposted = seat.unposted.take());
         world::set_worker_number(seat.number);
-        let outcome = call::process(handler, &self.shared, &self.shared.workers[index], &request, &mut seat.reply);
+        let (outcome, _) = call::process(handler, &self.shared, &self.shared.workers[index], &request, &mut seat.reply);
         seat.unposted = scene::take_unposted();
         scene::enter_server(server, false);
         let Outcome::Answered(ending) = outcome else {
