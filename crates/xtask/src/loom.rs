@@ -2,6 +2,8 @@
 //! of a few preemptions. The models are in crates/reactor-core/src/models.
 
 use std::env;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -20,10 +22,13 @@ pub(crate) struct Args {
 /// Builds the engine with loom's locks, atomics and threads, and runs the models.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mut cargo = tools::cargo(workspace, ["test", "--quiet", "-p", "reactor-core", "--lib"]);
-    // A folder of its own: every crate is built anew with other flags.
-    cargo.arg("--target-dir").arg(workspace.lib_dir().with_file_name("loom"));
-    cargo.args(["--", &args.filter]);
-    let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    cargo.env("RUSTFLAGS", format!("{flags} --cfg loom").trim());
+    cargo.arg(&args.filter);
+    with_models(&mut cargo, &workspace.lib_dir().with_file_name("loom"));
     process::run(&mut cargo)
+}
+
+/// Has cargo build the engine so. `target` is a folder of its own: every crate is built anew with other flags.
+pub(crate) fn with_models(cargo: &mut Command, target: &Path) {
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    cargo.env("RUSTFLAGS", format!("{flags} --cfg loom").trim()).env("CARGO_TARGET_DIR", target);
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::loom;
 use crate::process;
 use crate::suites;
 use crate::table::table;
@@ -40,6 +41,8 @@ struct Mutant {
     path: PathBuf,
     fault: String,
     test: Vec<String>,
+    /// The test is a loom model: a real run meets the fault too seldom, or goes on after a while.
+    by_models: bool,
 }
 
 /// What became of one.
@@ -120,8 +123,12 @@ fn mutants(workspace: &Workspace, filter: Option<&str>) -> Result<Vec<Mutant>> {
             let found = text.lines().find_map(|line| line.strip_prefix(prefix));
             found.map(str::to_owned).with_context(|| format!("no line `{prefix}` in {}", path.display()))
         };
-        let test = line("Test: ")?.split_whitespace().map(str::to_owned).collect();
-        mutants.push(Mutant { name, fault: line("Fault: ")?, test, path });
+        let (by_models, test) = match line("Model: ") {
+            Ok(model) => (true, format!("-p reactor-core --lib {model}")),
+            Err(_) => (false, line("Test: ")?),
+        };
+        let test = test.split_whitespace().map(str::to_owned).collect();
+        mutants.push(Mutant { name, fault: line("Fault: ")?, test, by_models, path });
     }
     if mutants.is_empty() {
         bail!("no patch of tests/mutants has that in its name");
@@ -176,6 +183,9 @@ impl Copy {
     fn test(&self, mutant: &Mutant, more: &[&str]) -> Command {
         let mut command = self.cargo(&["test"]);
         command.args(&mutant.test).args(more);
+        if mutant.by_models {
+            loom::with_models(&mut command, &self.target.join("loom"));
+        }
         suites::against(&mut command, &self.root, &self.target.join("debug"));
         command.env_remove("REACTOR_EXAMPLES_DIR").env("RUST_BACKTRACE", "0");
         command
