@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Requests, one behind the other in one buffer.
@@ -191,6 +191,8 @@ pub(crate) struct Run<D> {
     high_bytes: usize,
     /// Finished replies and unsent output, in bytes.
     due_bytes: AtomicUsize,
+    /// The worker that was in it last was so for long.
+    slow: AtomicBool,
     state: Mutex<State<D>>,
 }
 
@@ -202,6 +204,7 @@ impl<D: Clone> Run<D> {
             raw_max_bytes: raw_max_bytes.filter(|_| serial),
             high_bytes,
             due_bytes: AtomicUsize::new(0),
+            slow: AtomicBool::new(false),
             state: Mutex::new(State {
                 conn: ConnId::NONE,
                 data: None,
@@ -243,6 +246,7 @@ impl<D: Clone> Run<D> {
         state.blocked = false;
         state.unblocked_early = false;
         self.due_bytes.store(due_bytes, Ordering::Relaxed);
+        self.slow.store(false, Ordering::Relaxed);
     }
 
     /// Hands requests over.
@@ -343,6 +347,16 @@ impl<D: Clone> Run<D> {
     }
 
     // ---- The workers' side -------------------------------------------------------------------------------------
+
+    /// Whether its requests took long when a worker was in it last, as they may again.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Said by a worker that is about to leave.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+    }
 
     /// Whether output stands at the high mark, so that no request may begin.
     pub(crate) fn is_held(&self) -> bool {

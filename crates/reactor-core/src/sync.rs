@@ -9,6 +9,11 @@ pub(crate) mod thread {
     pub(crate) use std::thread::{Thread, current, park};
 }
 
+/// How long ago that was, in nanoseconds. In a model no time passes, or no run of it could be had again.
+pub(crate) fn since_ns(began: std::time::Instant) -> u64 {
+    if cfg!(loom) { 0 } else { began.elapsed().as_nanos() as u64 }
+}
+
 /// What wakes a loop.
 #[cfg(not(loom))]
 pub(crate) use mio::Waker;

@@ -1,6 +1,6 @@
 //! Owns the pool that runs requests: a queue of runs, and threads from `threadpool` which stay. As few workers are awake
-//! as the work needs, the one that was busy last first; one that is stuck in a long request does not count. Knows
-//! nothing of sockets.
+//! as the work needs, the one that was busy last first; one that is stuck in a long request does not count, nor does one
+//! that takes up a connection whose last request was long. Knows nothing of sockets.
 //!
 //! `threadpool` gives the threads and nothing else: its own `execute` for each request would cost a box, a channel send and
 //! the futex of a shared receiver, and wake every worker for work that one of them could do.
@@ -20,9 +20,9 @@ use crate::ordering::Ending;
 use crate::run::{Batch, Leave, Left, Run, Take, worth_keeping};
 use crate::scene;
 use crate::shared::{Message, Progress, Shared, in_callback};
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, since_ns};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Pool<D> {
     seats: Vec<Seat>,
     /// How long a stay of a worker in a run takes on average, in nanoseconds.
     cost_ns: AtomicU64,
+    /// Workers in a run that is likely to take long: they have stepped aside.
+    aside: AtomicUsize,
     shared: Arc<Shared>,
 }
 
@@ -47,6 +49,7 @@ struct Queue<D> {
 struct Seat {
     thread: OnceLock<Thread>,
     woken: AtomicBool,
+    aside: AtomicBool,
 }
 
 /// What one loop remembers of the workers from one look at them to the next.
@@ -76,10 +79,10 @@ impl Watch {
         self.looked_ms = now_ms;
     }
 
-    /// How many of them have made no progress since.
-    fn stuck(&mut self, workers: &[Progress]) -> usize {
+    /// Those of them that have made no progress since.
+    fn still_stuck(&mut self, workers: &[Progress]) -> &[(usize, u64)] {
         self.stuck.retain(|(worker, steps)| workers[*worker].get() == *steps);
-        self.stuck.len()
+        &self.stuck
     }
 }
 
@@ -87,7 +90,7 @@ impl<D: Clone> Pool<D> {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let seats = std::iter::repeat_with(Seat::default).take(shared.workers.len()).collect();
         let queue = Queue { runs: VecDeque::new(), idle: Vec::new(), closed: false };
-        Pool { queue: Mutex::new(queue), seats, cost_ns: AtomicU64::new(0), shared }
+        Pool { queue: Mutex::new(queue), seats, cost_ns: AtomicU64::new(0), aside: AtomicUsize::new(0), shared }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<D>> {
@@ -102,10 +105,17 @@ impl<D: Clone> Pool<D> {
         if runs.is_empty() {
             return;
         }
-        let stuck = watch.stuck(&self.shared.workers);
+        let away = self.away(watch);
         let mut queue = self.lock();
         queue.runs.extend(runs.drain(..));
-        self.wake_enough(queue, stuck);
+        self.wake_enough(queue, away);
+    }
+
+    /// Workers that are awake and of whom nothing is to be expected: stuck, or aside.
+    fn away(&self, watch: &mut Watch) -> usize {
+        let stuck = watch.still_stuck(&self.shared.workers);
+        let counted = stuck.iter().filter(|(seat, _)| !self.seats[*seat].aside.load(Ordering::Relaxed)).count();
+        counted + self.aside.load(Ordering::Relaxed)
     }
 
     /// Looks for workers that make no progress, once a millisecond while there is work, and lets others take their place.
@@ -120,27 +130,29 @@ impl<D: Clone> Pool<D> {
             return false;
         }
         if due {
-            self.wake_enough(queue, watch.stuck.len());
+            let away = self.away(watch);
+            self.wake_enough(queue, away);
         }
         true
     }
 
     /// A loop has taken what workers may have waited for.
     pub(crate) fn go_on(&self, watch: &mut Watch) {
-        let stuck = watch.stuck(&self.shared.workers);
+        let away = self.away(watch);
         let queue = self.lock();
         if !queue.runs.is_empty() {
-            self.wake_enough(queue, stuck);
+            self.wake_enough(queue, away);
         }
     }
 
-    fn wake_enough(&self, mut queue: MutexGuard<'_, Queue<D>>, stuck: usize) {
+    /// `away`: of those that are awake, how many do not count.
+    fn wake_enough(&self, mut queue: MutexGuard<'_, Queue<D>>, away: usize) {
         if self.shared.is_full() {
             return;
         }
         let work_us = (queue.runs.len() as u64).saturating_mul(self.cost_ns.load(Ordering::Relaxed)) / 1_000;
         let needed = work_us.div_ceil(WORK_PER_WORKER_US).max(1).min(self.seats.len() as u64) as usize;
-        let awake = (self.seats.len() - queue.idle.len()).saturating_sub(stuck);
+        let awake = (self.seats.len() - queue.idle.len()).saturating_sub(away);
         let count = needed.saturating_sub(awake).min(queue.idle.len());
         if count == 1
             && let Some(seat) = queue.idle.pop()
@@ -204,6 +216,21 @@ impl<D: Clone> Pool<D> {
         self.lock().runs.push_back(run);
     }
 
+    /// A worker takes up what is likely to take long: whatever else waits is another's.
+    fn step_aside(&self, seat: usize) {
+        self.seats[seat].aside.store(true, Ordering::Relaxed);
+        let away = self.aside.fetch_add(1, Ordering::Relaxed) + 1;
+        let queue = self.lock();
+        if !queue.runs.is_empty() {
+            self.wake_enough(queue, away);
+        }
+    }
+
+    fn step_back(&self, seat: usize) {
+        self.seats[seat].aside.store(false, Ordering::Relaxed);
+        self.aside.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// An average that follows the last few dozen stays.
     fn took(&self, ns: u64) {
         let cost_ns = self.cost_ns.load(Ordering::Relaxed);
@@ -222,9 +249,14 @@ pub(crate) fn work<H: Handler>(handler: &H, pool: &Pool<H::Data>, seat: usize) {
     let mut worker =
         Worker { handler, pool, seat, batch: Batch::default(), reply: Vec::new(), spare: Vec::new(), begun: 0 };
     while let Some(run) = pool.next(seat) {
-        let began = Instant::now();
-        worker.stay(run, began);
-        pool.took(began.elapsed().as_nanos() as u64);
+        let aside = run.is_slow();
+        if aside {
+            pool.step_aside(seat);
+        }
+        worker.stay(run, Instant::now());
+        if aside {
+            pool.step_back(seat);
+        }
     }
 }
 
@@ -267,6 +299,9 @@ impl<H: Handler> Worker<'_, H> {
             reactor.stats.sample_queue_wait(began.saturating_duration_since(pushed));
         }
         let (next, how) = self.begin(&run, conn, &data, number, began);
+        let took_ns = since_ns(began);
+        self.pool.took(took_ns);
+        run.set_slow(took_ns >= STUCK_MS * 1_000_000);
         let left = run.leave(&mut self.batch, next, how);
         self.batch.give_buffer(&mut self.reply);
         match left {

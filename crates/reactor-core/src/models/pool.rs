@@ -91,6 +91,24 @@ fn no_run_stays_in_the_queue_while_workers_sleep() {
     });
 }
 
+/// A worker that takes up what took long last time leaves the rest to another, which it wakes.
+#[test]
+fn no_run_stays_in_the_queue_while_a_worker_steps_aside() {
+    explore(Some(1), || {
+        let (shared, waker) = server(2);
+        let pool = Arc::new(Pool::new(Arc::clone(&shared)));
+        let workers = [hire(&pool, 0), hire(&pool, 1)];
+        let slow = run_of(1);
+        slow.set_slow(true);
+        pool.submit(&mut vec![slow, run_of(2)], &mut Watch::new());
+        answers(&shared, &waker, 2);
+        pool.close();
+        for worker in workers {
+            worker.join().expect("it goes home");
+        }
+    });
+}
+
 /// The last loop goes while a worker is about to park.
 #[test]
 fn a_worker_that_parks_goes_home_when_the_pool_closes() {
