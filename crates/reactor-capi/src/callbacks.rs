@@ -20,7 +20,8 @@ pub type reactor_conn = u64;
 ///
 /// Returns: 0: the reply is sent; one never written to sends nothing. Any other number: the reply is discarded, and
 /// the connection is closed with REACTOR_CLOSE_CALLBACK_FAILED once the replies before it are out; later requests of
-/// it are not begun, and the replies of those running are dropped.
+/// it are not begun, and the replies of those running are dropped. A deferred reply that was completed by then is the
+/// answer until the failure is known: it may have left, and the replies that follow it in order too.
 ///
 /// Threads: the reactor's in SINGLE and in MULTI without workers, else a worker's. With workers, requests of several
 /// connections run at once, those of one connection as reactor_order says.

@@ -99,6 +99,21 @@ fn a_callback_that_fails_after_its_promise_was_kept_closes_the_connection_also_w
     assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
 }
 
+#[test]
+fn a_promise_kept_with_no_reply_lets_the_next_reply_leave_until_its_callback_fails() {
+    let rules = parallel(4);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a\nb\nc\n", &mut Later);
+    conn.reply(&rules, 0, answer(1, b"second", Ending::Continue));
+    assert!(!conn.wants_write(), "the first is not answered");
+    conn.reply(&rules, 0, answer(0, b"", Ending::Continue));
+    assert_eq!(conn.single_output(), Some(b"second".as_slice()), "the first is answered with nothing");
+    conn.reply(&rules, 0, answer(0, b"", Ending::Failed));
+    conn.reply(&rules, 0, answer(2, b"third", Ending::Continue));
+    assert_eq!(conn.single_output(), Some(b"second".as_slice()), "none leaves once the failure is known");
+    assert_eq!(conn.reason(), (CloseReason::CallbackFailed, 0));
+}
+
 fn serial_with_timeouts(frame_ms: u32, idle_ms: u32) -> Rules {
     let mut options = Options::new();
     options.set_framing(Framing::Delimiter { delimiter: b"\n".to_vec(), strip: false }).expect("valid");

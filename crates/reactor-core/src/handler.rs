@@ -40,7 +40,8 @@ pub trait Handler: Send + Sync + 'static {
     /// nothing. Runs on the reactor's thread in SINGLE and in MULTI without workers, else on a worker's.
     ///
     /// # Errors
-    /// [`Failed`] discards the reply and closes the connection once the replies before it are out.
+    /// [`Failed`] discards the reply and closes the connection once the replies before it are out. A promise that was kept
+    /// by then is the answer until the failure is known: its reply may have left, and those that follow it in order too.
     fn process(&self, request: &[u8], reply: &mut Reply<'_, Self::Data>) -> Result<(), Failed>;
 
     /// The connection's last call, exactly once for each that [`open`](Handler::open) took; no

@@ -5,7 +5,7 @@ mod harness_a;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use harness_a::{Service, Setup, answer, deferring, in_each_mode, lines, next, prefix, until};
+use harness_a::{Service, Setup, Tally, answer, deferring, in_each_mode, lines, next, prefix, until};
 use reactor_core::{CloseReason, ErrorKind, Failed, Framing, Order};
 
 in_each_mode! {
@@ -390,6 +390,46 @@ fn a_callback_that_defers_and_then_panics_has_failed(setup: Setup) {
 fn a_callback_that_fails_after_its_promise_was_kept_has_failed(setup: Setup) {
     defers_and_then(setup, true, || Err(Failed));
     defers_and_then(setup, true, || panic!("this panic is part of the test"));
+}
+
+/// With workers alone: without them the loop sends nothing while the callback runs.
+mod a_promise_kept_is_the_answer_until_its_callback_fails {
+    use super::{Setup, the_next_reply_leaves_and_then_the_callback_fails};
+
+    #[test]
+    fn pooled() {
+        the_next_reply_leaves_and_then_the_callback_fails(Setup::Pooled);
+    }
+
+    #[test]
+    fn multi_with_workers() {
+        the_next_reply_leaves_and_then_the_callback_fails(Setup::MultiWorkers);
+    }
+}
+
+fn the_next_reply_leaves_and_then_the_callback_fails(setup: Setup) {
+    let gate = Tally::new();
+    let opens = gate.clone();
+    let service = Service::new(move |_, request, reply| {
+        if request != b"fails" {
+            return answer(reply, request);
+        }
+        let promise = reply.defer().map_err(|_| Failed)?;
+        promise.skip().map_err(|_| Failed)?;
+        // A callback that waits in vain fails too, and then the client misses its reply.
+        let _ = opens.reaches(1);
+        Err(Failed)
+    });
+    let mut options = setup.framed(lines(true));
+    options.set_order(Order::Parallel).set_workers(2).expect("in range");
+    let running = service.start(setup, &options);
+    let (mut client, _) = running.connect();
+    client.send(b"fails\nnext\n");
+    client.expect(b"next\n");
+    gate.add();
+    client.expect_last(b"");
+    client.finish();
+    running.closed_with(CloseReason::CallbackFailed);
 }
 
 fn a_stripped_framing_frames_what_is_deferred(setup: Setup) {

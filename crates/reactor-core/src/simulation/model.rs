@@ -18,8 +18,8 @@ pub(crate) struct Request {
     pub(crate) reply: Option<(Vec<u8>, Ending)>,
     /// The loop knows of the reply.
     settled: bool,
-    /// Its callback failed once its promise was kept: the loop may hear of either first.
-    pub(crate) doubtful: bool,
+    /// How its promise was kept, where its callback failed after that: the loop may hear of either first.
+    pub(crate) kept: Option<Ending>,
     /// It was seen on the wire.
     sent: bool,
 }
@@ -220,7 +220,7 @@ impl Client {
         if inline || setup.order == Order::Serial {
             promise!(!self.ended, "request {number} of client {who} begins after the last reply");
         }
-        self.requests.push(Request { reply: None, settled: false, doubtful: false, sent: false });
+        self.requests.push(Request { reply: None, settled: false, kept: None, sent: false });
         self.open += 1;
         Ok(())
     }
@@ -311,7 +311,9 @@ impl Client {
         if setup.order != Order::Unordered {
             promise!(self.due <= number, "client {who} is sent reply {number} after a later one");
             for (before, request) in self.requests[..number].iter().enumerate().skip(self.due) {
-                let silent = matches!(&request.reply, Some((wire, Ending::Continue)) if wire.is_empty());
+                // A promise that was kept is the answer, until the loop hears that the callback failed after all.
+                let goes_on = |ending: &Ending| request.kept.as_ref().unwrap_or(ending) == &Ending::Continue;
+                let silent = matches!(&request.reply, Some((wire, ending)) if wire.is_empty() && goes_on(ending));
                 promise!(silent, "client {who} is sent reply {number} before reply {before}");
             }
             self.due = number + 1;
@@ -500,7 +502,7 @@ impl Client {
     }
 
     fn has_ending(&self, ending: Ending) -> bool {
-        let doubtful = |request: &Request| request.doubtful && ending == Ending::Failed;
+        let doubtful = |request: &Request| request.kept.is_some() && ending == Ending::Failed;
         let ends = |request: &Request| matches!(&request.reply, Some((_, how)) if *how == ending);
         self.requests.iter().any(|request| ends(request) || doubtful(request))
     }
@@ -513,7 +515,7 @@ impl Client {
         for (number, request) in self.requests[..=last].iter().enumerate() {
             let silent = matches!(&request.reply, Some((wire, how)) if wire.is_empty() || *how == Ending::Failed);
             promise!(
-                request.sent || silent || request.doubtful,
+                request.sent || silent || request.kept.is_some(),
                 "the reply to request {number} of client {who}, due before the close, was not sent"
             );
         }

@@ -161,7 +161,7 @@ fn fail(client: usize, number: u64) -> Result<(), Failed> {
     world::with(|world| {
         // What a promise has answered in its place may have left.
         let request = &mut world.clients[client].requests[number as usize];
-        request.doubtful = request.reply.is_some();
+        request.kept = request.reply.as_ref().map(|(_, ending)| *ending);
         let (kept, ending) = request.reply.clone().unwrap_or((Vec::new(), Ending::Continue));
         let ending = if ending == Ending::Continue { Ending::Failed } else { ending };
         tell(|| format!("the callback of request {number} of client {client} fails"));
