@@ -299,7 +299,8 @@ impl Connection {
             self.advance(rules, now_ms, host);
             rest = follows;
         }
-        if !partial_before || self.next_request != begun_before {
+        // One that was refused is whole: what stands behind it came with these bytes.
+        if !partial_before || self.next_request != begun_before || self.refused {
             self.frame_since_ms = now_ms;
         }
     }

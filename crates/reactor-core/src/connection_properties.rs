@@ -134,6 +134,35 @@ fn a_frame_that_begins_in_the_turn_that_ends_a_pause_has_its_own_time_only() {
     assert_eq!(conn.deadline_ms(&rules), Some(1_500));
 }
 
+/// Has no room at first.
+struct Full(bool);
+
+impl Host for Full {
+    fn frame_end(&mut self, _bytes: &[u8], _seen: usize) -> FrameEnd {
+        FrameEnd::Refused
+    }
+
+    fn has_room(&mut self) -> bool {
+        !self.0
+    }
+
+    fn request(&mut self, _number: u64, _payload: &[u8], _output: &mut Vec<u8>) -> Begun {
+        Begun::Answered(Ending::Continue)
+    }
+}
+
+#[test]
+fn a_frame_that_begins_behind_one_for_which_there_was_no_room_has_its_own_time() {
+    let rules = serial_with_timeouts(1_000, 0);
+    let mut conn = Connection::new(0);
+    conn.input(&rules, 0, b"a", &mut Full(true));
+    assert_eq!(conn.deadline_ms(&rules), Some(1_000));
+    conn.input(&rules, 500, b"\nb", &mut Full(true));
+    conn.resume();
+    conn.advance(&rules, 500, &mut Full(false));
+    assert_eq!(conn.deadline_ms(&rules), Some(1_500), "the second frame began at 500 ms");
+}
+
 #[test]
 fn idleness_counts_from_the_last_activity_also_when_that_was_in_a_pause() {
     let rules = serial_with_timeouts(0, 1_000);
