@@ -10,7 +10,7 @@ use crate::steps::Steps;
 use crate::suites;
 use crate::workspace::Workspace;
 
-/// The rows, as `tests/tests/peer_stress.rs` names them; it checks the name.
+/// The rows, as `tests/tests/peer_stress` names them; it checks the name.
 const NAMES: [&str; 9] =
     ["connections", "churn", "descriptors", "resets", "slow-readers", "drip", "flood", "fairness", "stops"];
 
