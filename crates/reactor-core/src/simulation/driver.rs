@@ -64,7 +64,8 @@ impl Driver {
         }
         self.check();
         world::with(|world| world.polling = true);
-        let until_ms = timeout_ms.map(|timeout_ms| clock::now_ms() + timeout_ms);
+        let began_ms = clock::now_ms();
+        let until_ms = timeout_ms.map(|timeout_ms| began_ms + timeout_ms);
         let mut waited = false;
         // A loop that does not sleep sees what has happened meanwhile.
         let mut steps = if timeout_ms == Some(0) { pick(2) } else { usize::MAX };
@@ -85,7 +86,8 @@ impl Driver {
             }
             waited = self.step(until_ms);
         }
-        self.passed();
+        // A loop that does not sleep has more to do, and what was short in its last turn is so until the next one.
+        self.passed(timeout_ms == Some(0) && clock::now_ms() > began_ms);
         world::with(|world| world.polling = false);
         if take_rung() {
             events.push(Event(Readiness { token: usize::MAX, readable: true, ..Readiness::default() }));
@@ -322,12 +324,14 @@ impl Driver {
                 if client.opened_ms.is_none() || client.closed.is_some() {
                     continue;
                 }
+                // An answer without bytes is on no wire, and may still be with its worker.
+                let held = self.workers.as_ref().is_some_and(|workers| workers.holds_an_answer(client.id));
                 let checked = net::with(|net| {
                     let wire = &net.wires[number];
                     if wire.closed {
                         return Ok(());
                     }
-                    client.was_busy = short || client.is_busy(&world.setup, wire);
+                    client.was_busy = short || held || client.is_busy(&world.setup, wire);
                     client.busy_ms = if client.was_busy { now_ms } else { client.busy_ms };
                     client.check_time(&world.setup, wire, now_ms)
                 });
@@ -342,11 +346,11 @@ impl Driver {
         }
     }
 
-    /// So long the loop has slept: what kept time limits from running did so until now.
-    fn passed(&self) {
+    /// So long the loop has slept, or was late: what kept time limits from running did so until now.
+    fn passed(&self, late: bool) {
         let now_ms = clock::now_ms();
         world::with(|world| {
-            for client in world.clients.iter_mut().filter(|client| client.was_busy) {
+            for client in world.clients.iter_mut().filter(|client| late || client.was_busy) {
                 client.busy_ms = now_ms;
             }
         });

@@ -391,11 +391,13 @@ impl Client {
         (frames.last().map_or(0, |frame| frame.end) < read, rest)
     }
 
-    /// The first reply, in the order in which they leave, after which the connection is closed.
-    fn last(&self) -> Option<(usize, Ending)> {
+    /// The first reply, in the order in which they leave, after which the connection is closed; where promises that were kept
+    /// before their callbacks failed are the answers, or are not.
+    fn last(&self, promises_hold: bool) -> Option<(usize, Ending)> {
         let ending = |(number, request): (usize, &Request)| {
             let (_, ending) = request.reply.as_ref()?;
-            (*ending != Ending::Continue).then_some((number, *ending))
+            let ending = request.kept.filter(|_| promises_hold).unwrap_or(*ending);
+            (ending != Ending::Continue).then_some((number, ending))
         };
         self.requests.iter().enumerate().find_map(ending)
     }
@@ -477,18 +479,18 @@ impl Client {
                 graceful
             }
             CloseReason::Local if self.abort_asked => Ok(()),
-            CloseReason::Local if self.closes(setup) => self.check_last(setup, wire),
+            CloseReason::Local if self.closes(setup) => self.check_last(setup, wire, true),
             CloseReason::Local => {
                 promise!(self.close_asked, "client {who} ends with Local, and nobody closed it");
                 graceful
             }
             CloseReason::CallbackFailed => {
                 promise!(self.has_ending(Ending::Failed), "no callback of client {who} failed");
-                self.check_last(setup, wire)
+                self.check_last(setup, wire, false)
             }
             CloseReason::OutputLimit => {
                 promise!(self.has_ending(Ending::TooLarge), "no reply of client {who} was too large");
-                self.check_last(setup, wire)
+                self.check_last(setup, wire, false)
             }
         }
     }
@@ -496,7 +498,7 @@ impl Client {
     /// Whether the reply that ends it closes it as the handler wants.
     fn closes(&self, setup: &Setup) -> bool {
         match setup.order {
-            Order::Serial | Order::Parallel => matches!(self.last(), Some((_, Ending::Close))),
+            Order::Serial | Order::Parallel => matches!(self.last(true), Some((_, Ending::Close))),
             Order::Unordered => self.has_ending(Ending::Close),
         }
     }
@@ -508,10 +510,12 @@ impl Client {
     }
 
     /// A reply has closed it: those up to it were sent.
-    fn check_last(&self, setup: &Setup, wire: &Wire) -> Checked {
+    fn check_last(&self, setup: &Setup, wire: &Wire, promises_hold: bool) -> Checked {
         let who = self.number;
         promise!(self.parsed == wire.sent.len(), "client {who} was sent a part of a message");
-        let Some((last, _)) = self.last().filter(|_| setup.order != Order::Unordered) else { return Ok(()) };
+        let Some((last, _)) = self.last(promises_hold).filter(|_| setup.order != Order::Unordered) else {
+            return Ok(());
+        };
         for (number, request) in self.requests[..=last].iter().enumerate() {
             let silent = matches!(&request.reply, Some((wire, how)) if wire.is_empty() || *how == Ending::Failed);
             promise!(

@@ -218,6 +218,9 @@ pub(crate) trait Stage {
 
     /// Nothing is queued and all workers are outside.
     fn is_quiet(&self) -> bool;
+
+    /// Whether a worker has answered a request of this connection, and the loop cannot know yet.
+    fn holds_an_answer(&self, conn: ConnId) -> bool;
 }
 
 struct Workers<H: Handler> {
@@ -250,5 +253,9 @@ impl<H: Handler> Stage for Workers<H> {
     fn is_quiet(&self) -> bool {
         let state = self.pool.lock();
         state.runs.is_empty() && state.seats.iter().all(|seat| seat.place == Place::Outside)
+    }
+
+    fn holds_an_answer(&self, conn: ConnId) -> bool {
+        self.pool.lock().seats.iter().any(|seat| seat.conn == conn && seat.unposted.is_some())
     }
 }
