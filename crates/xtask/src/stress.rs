@@ -11,14 +11,24 @@ use crate::suites;
 use crate::workspace::Workspace;
 
 /// The rows, as `tests/tests/peer_stress` names them; it checks the name.
-const NAMES: [&str; 9] =
-    ["connections", "churn", "descriptors", "resets", "slow-readers", "drip", "flood", "fairness", "stops"];
+const NAMES: [&str; 10] = [
+    "connections",
+    "churn",
+    "integrity",
+    "descriptors",
+    "resets",
+    "slow-readers",
+    "drip",
+    "flood",
+    "fairness",
+    "stops",
+];
 
 /// Which row, and how much of it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// connections (R1), churn (R2), descriptors (R8), resets (R9), slow-readers (R11), drip (R12), flood (R14),
-    /// fairness (R15), stops (R19), or all
+    /// connections (R1), churn (R2), integrity (R3), descriptors (R8), resets (R9), slow-readers (R11), drip (R12),
+    /// flood (R14), fairness (R15), stops (R19), or all
     name: String,
     /// How much of the full size
     #[arg(long, default_value_t = 100)]

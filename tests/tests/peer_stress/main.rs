@@ -1,7 +1,8 @@
 //! The load rows of RELIABILITY.md. `cargo xtask stress NAME` runs one of them at its full size, in each mode; each prints
-//! its figures and a verdict. Here in the suite: stops under load, which no other test holds.
+//! its figures and a verdict. Here in the suite: short forms of those that no other test holds.
 
 mod connections;
+mod integrity;
 mod latency;
 mod memory;
 mod stops;
@@ -9,15 +10,14 @@ mod stops;
 use std::env;
 use std::time::Instant;
 
+use reactor_tests::Mode;
 use reactor_tests::load::raise_descriptor_limit;
-use reactor_tests::{Mode, in_each_mode};
 
 use connections::{churned, connections, descriptors_exhausted, dripped};
+use integrity::integrity;
 use latency::{fairness, resets};
 use memory::{flooded, slow_readers};
-use stops::{stops, stops_under_load_answer_all_that_was_admitted};
-
-in_each_mode!(stops_under_load_answer_all_that_was_admitted);
+use stops::stops;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -39,9 +39,10 @@ struct Verdict {
 type Row = fn(Mode, &Size) -> Verdict;
 
 /// Row of RELIABILITY.md, its name, and what shows it.
-const ROWS: [(&str, &str, Row); 9] = [
+const ROWS: [(&str, &str, Row); 10] = [
     ("R1", "connections", connections),
     ("R2", "churn", churned),
+    ("R3", "integrity", integrity),
     ("R8", "descriptors", descriptors_exhausted),
     ("R9", "resets", resets),
     ("R11", "slow-readers", slow_readers),

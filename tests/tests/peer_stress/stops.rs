@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Instant;
 
 use reactor_tests::peers::peer_server;
-use reactor_tests::{Mode, alone, alphabet, wait_until};
+use reactor_tests::{Mode, alone, alphabet, in_each_mode, wait_until};
 
 use crate::{Size, Verdict};
+
+in_each_mode!(stops_under_load_answer_all_that_was_admitted);
 
 // R19: stops under load.
 pub(crate) fn stops(mode: Mode, size: &Size) -> Verdict {
@@ -25,7 +27,7 @@ pub(crate) fn stops(mode: Mode, size: &Size) -> Verdict {
     Verdict { figures: format!("{count} stops, {answered} replies, all whole, none abandoned"), holds: true }
 }
 
-pub(crate) fn stops_under_load_answer_all_that_was_admitted(mode: Mode) {
+fn stops_under_load_answer_all_that_was_admitted(mode: Mode) {
     let _alone = alone();
     for number in 0..10 {
         assert!(stop_under_load(mode, number) > 0);
