@@ -7,6 +7,7 @@
  *   cast N         a broadcast of N bytes, then "end\n"
  *   shut N         reactor_close of its own connection, N times, then "bye\n"
  *   abort          cuts its own connection         fail           the callback fails
+ *   fail_later     defers its reply, and fails it
  *   gate           says `process waits` and stays until gate 0 opens, then "gate\n"
  *   stats          what the reactor has counted    count          nothing, and says `counted`
  * With raw framing: echo.
@@ -101,10 +102,12 @@ static void write_stats(reactor_reply *reply) {
   reactor_stats stats = {.struct_size = sizeof stats};
   CHECK(CALL(reactor_get_stats(reactor_current(), REACTOR_ALL, &stats)) == REACTOR_STATUS_OK);
   char text[256];
-  snprintf(text, sizeof text, "open=%llu in_flight=%llu memory=%llu paused=%llu requests=%llu replies=%llu\n",
+  snprintf(text, sizeof text,
+           "open=%llu in_flight=%llu memory=%llu paused=%llu requests=%llu replies=%llu failures=%llu\n",
            (unsigned long long)stats.connections_open, (unsigned long long)stats.requests_in_flight,
            (unsigned long long)stats.memory_bytes, (unsigned long long)stats.reads_paused,
-           (unsigned long long)stats.requests, (unsigned long long)stats.replies);
+           (unsigned long long)stats.requests, (unsigned long long)stats.replies,
+           (unsigned long long)stats.callback_failures);
   write_text(reply, text);
 }
 
@@ -144,6 +147,10 @@ static int32_t obey(const char *line, size_t len, reactor_reply *reply) {
     write_stats(reply);
   } else if (strcmp(verb, "count") == 0) {
     say("counted");
+  } else if (strcmp(verb, "fail_later") == 0) {
+    reactor_deferred *deferred = CALL(reactor_reply_defer(reply));
+    CHECK(deferred != NULL);
+    CHECK(CALL(reactor_deferred_fail(deferred)) == REACTOR_STATUS_OK);
   } else {
     CHECK(strcmp(verb, "fail") == 0);
     return 1;

@@ -11,7 +11,7 @@ use crate::suites;
 use crate::workspace::Workspace;
 
 /// The rows, as `tests/tests/peer_stress` names them; it checks the name.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "connections",
     "churn",
     "integrity",
@@ -21,6 +21,7 @@ const NAMES: [&str; 10] = [
     "drip",
     "flood",
     "fairness",
+    "failures",
     "stops",
 ];
 
@@ -28,7 +29,7 @@ const NAMES: [&str; 10] = [
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// connections (R1), churn (R2), integrity (R3), descriptors (R8), resets (R9), slow-readers (R11), drip (R12),
-    /// flood (R14), fairness (R15), stops (R19), or all
+    /// flood (R14), fairness (R15), failures (R17), stops (R19), or all
     name: String,
     /// How much of the full size
     #[arg(long, default_value_t = 100)]

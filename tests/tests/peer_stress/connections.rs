@@ -63,12 +63,15 @@ pub(crate) fn churned(mode: Mode, size: &Size) -> Verdict {
     }
 }
 
-/// Waits until no connection but this one is open.
-fn settled(asking: &mut Client) {
+/// Waits until no connection but this one is open; says how often it asked.
+pub(crate) fn settled(asking: &mut Client) -> usize {
+    let mut asked = 0;
     wait_until("all others to be closed", || {
+        asked += 1;
         asking.send(b"stats\n");
         asking.receive_until(b"\n").starts_with(b"open=1 ")
     });
+    asked
 }
 
 // R8: descriptors exhausted: at most 5 % of a processor, and who waits is served within 200 ms of one being freed.

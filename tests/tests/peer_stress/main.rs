@@ -2,6 +2,7 @@
 //! its figures and a verdict. Here in the suite: short forms of those that no other test holds.
 
 mod connections;
+mod failures;
 mod integrity;
 mod latency;
 mod memory;
@@ -14,6 +15,7 @@ use reactor_tests::Mode;
 use reactor_tests::load::raise_descriptor_limit;
 
 use connections::{churned, connections, descriptors_exhausted, dripped};
+use failures::failures;
 use integrity::integrity;
 use latency::{fairness, resets};
 use memory::{flooded, slow_readers};
@@ -39,7 +41,7 @@ struct Verdict {
 type Row = fn(Mode, &Size) -> Verdict;
 
 /// Row of RELIABILITY.md, its name, and what shows it.
-const ROWS: [(&str, &str, Row); 10] = [
+const ROWS: [(&str, &str, Row); 11] = [
     ("R1", "connections", connections),
     ("R2", "churn", churned),
     ("R3", "integrity", integrity),
@@ -49,6 +51,7 @@ const ROWS: [(&str, &str, Row); 10] = [
     ("R12", "drip", dripped),
     ("R14", "flood", flooded),
     ("R15", "fairness", fairness),
+    ("R17", "failures", failures),
     ("R19", "stops", stops),
 ];
 
