@@ -65,6 +65,15 @@ impl Running {
         }
     }
 
+    /// Whether a line that starts with `prefix` has come by now, asked for or not.
+    pub(crate) fn has_said(&mut self, prefix: &str) -> bool {
+        while let Ok(line) = self.output.try_recv() {
+            self.unclaimed.push(self.lines.len());
+            self.lines.push(line);
+        }
+        self.lines.iter().any(|line| line.starts_with(prefix))
+    }
+
     /// Writes one line to the child's input.
     pub(crate) fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("a test tells a program nothing after it has closed its input");

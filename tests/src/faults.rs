@@ -89,6 +89,9 @@ const SEND_ERRORS: &[Errno] = &[
     Errno::EHOSTUNREACH,
 ];
 
+/// How long a server is looked at once the fault has struck.
+const STEPS_AFTER: u64 = 10;
+
 /// As far as the start makes such calls; a start that fails has to say so.
 const START_CALLS: u64 = 12;
 
@@ -117,19 +120,23 @@ pub fn strike(mode: Mode, call: &Call, number: u64, error: Errno) -> Outcome {
         assert!(said_why, "{faults}, {mode:?}: the start failed, and neither said why nor left with status 1");
         return Outcome::StartRefused;
     }
-    let server = faulty_server(mode, "quiet=1", &faults);
+    let mut server = faulty_server(mode, "quiet=1", &faults);
     let mut scene = Scene::new(&server, format!("{faults}, {mode:?}"));
     // Each step makes one such call at least, but for the poller's, which may find two events at once.
-    let steps = if call.name == "epoll_wait" { 2 * number + 10 } else { number + 10 };
-    for step in 0..steps {
-        scene.step(call.step);
+    let most = if call.name == "epoll_wait" { 2 * number } else { number };
+    for step in 0..most {
+        if server.has_said("fault: ") {
+            break;
+        }
+        scene.step(&server, call.step);
         if step % 64 == 0 {
             scene.bystander_is_exact();
         }
     }
+    (0..STEPS_AFTER).for_each(|_| scene.step(&server, call.step));
     scene.bystander_is_exact();
-    scene.newcomers_are_served();
-    let Scene { bystander, asking, listening, lost, name, .. } = scene;
+    scene.newcomers_are_served(&server);
+    let Scene { bystander, asking, listening, lost, name } = scene;
     drop((asking, listening));
     // A push to all may still be on its way to it.
     let mut bystander = bystander;
@@ -144,8 +151,7 @@ pub fn strike(mode: Mode, call: &Call, number: u64, error: Errno) -> Outcome {
 }
 
 /// The connections around one server.
-struct Scene<'a> {
-    server: &'a Server,
+struct Scene {
     /// For messages.
     name: String,
     bystander: Client,
@@ -155,35 +161,40 @@ struct Scene<'a> {
     lost: usize,
 }
 
-impl<'a> Scene<'a> {
-    fn new(server: &'a Server, name: String) -> Self {
-        // The first of all: the shim spares it.
+impl Scene {
+    fn new(server: &Server, name: String) -> Self {
+        // The first that is accepted: the shim spares it. The fault may be that the one before was not.
         let mut bystander = server.connect();
-        bystander.ask(b"write 3\n", b"abc");
-        Scene { server, name, bystander, asking: server.connect(), listening: server.connect(), lost: 0 }
+        let mut lost = 0;
+        while !exchange(&mut bystander, b"write 3\n", b"abc", false) {
+            lost += 1;
+            assert!(lost == 1, "{name}: {lost} connections were lost");
+            bystander = server.connect();
+        }
+        Scene { name, bystander, asking: server.connect(), listening: server.connect(), lost }
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, server: &Server, step: Step) {
         match step {
             Step::Connect(lines, due) => {
-                let mut client = self.server.connect();
+                let mut client = server.connect();
                 let served = exchange(&mut client, lines, &alphabet(due.unwrap_or(0)), due.is_none());
                 self.lost += usize::from(!served);
             }
             Step::Ask => {
                 if !exchange(&mut self.asking, b"write 100\n", &alphabet(100), false) {
                     self.lost += 1;
-                    self.asking = self.server.connect();
+                    self.asking = server.connect();
                 }
             }
             Step::Cast => {
                 if !exchange_between_stars(&mut self.asking, b"cast 9000\ncast 9000\n", b"end\nend\n") {
                     self.lost += 1;
-                    self.asking = self.server.connect();
+                    self.asking = server.connect();
                 }
                 if !exchange_between_stars(&mut self.listening, b"write 1\n", b"a") {
                     self.lost += 1;
-                    self.listening = self.server.connect();
+                    self.listening = server.connect();
                 }
             }
         }
@@ -195,9 +206,9 @@ impl<'a> Scene<'a> {
         assert!(exchange_between_stars(&mut self.bystander, b"write 20000\n", &due), "{}: the bystander", self.name);
     }
 
-    fn newcomers_are_served(&self) {
+    fn newcomers_are_served(&self, server: &Server) {
         for _ in 0..3 {
-            let mut client = self.server.connect();
+            let mut client = server.connect();
             let served = exchange(&mut client, b"write 1000\n", &alphabet(1_000), false);
             assert!(served, "{}: a newcomer is not served", self.name);
         }

@@ -191,6 +191,11 @@ impl Server {
         (0..count).map(|_| self.expect_line(prefix)).collect()
     }
 
+    /// Whether a line that starts with `prefix` has come by now.
+    pub fn has_said(&mut self, prefix: &str) -> bool {
+        self.running.has_said(prefix)
+    }
+
     /// Sends it `signal`.
     ///
     /// # Panics
