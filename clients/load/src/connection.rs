@@ -1,13 +1,13 @@
 //! One connection: sends requests, checks what comes back, knows which requests are unanswered and since when. Knows
 //! nothing of other connections, of polling or of when to send.
 
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 
 use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 
 use crate::content::Block;
+use crate::unanswered::Unanswered;
 
 /// What is sent and what is to come back for it.
 #[derive(Clone, Copy)]
@@ -16,12 +16,6 @@ pub(crate) struct Script<'a> {
     pub(crate) replies: &'a Block,
     /// Most bytes of one write.
     pub(crate) write_bytes: usize,
-}
-
-/// Requests that count from the same moment.
-struct Batch {
-    since_ns: u64,
-    requests: u64,
 }
 
 /// One connection.
@@ -35,8 +29,7 @@ pub(crate) struct Connection<'a> {
     receive_at: usize,
     /// Bytes of the reply that is not complete yet.
     partial: usize,
-    unanswered: VecDeque<Batch>,
-    in_flight: u64,
+    unanswered: Unanswered,
     answered: u64,
 }
 
@@ -50,15 +43,15 @@ impl<'a> Connection<'a> {
             unsent: 0,
             receive_at: script.replies.start_of(index),
             partial: 0,
-            unanswered: VecDeque::new(),
-            in_flight: 0,
+            unanswered: Unanswered::new(),
             answered: 0,
         }
     }
 
     /// Requests sent, or about to be, and not answered.
+    #[inline]
     pub(crate) fn in_flight(&self) -> u64 {
-        self.in_flight
+        self.unanswered.requests()
     }
 
     /// Bytes of one request and its reply.
@@ -67,18 +60,16 @@ impl<'a> Connection<'a> {
     }
 
     /// Sends so many requests, whose latency counts from `since_ns`; what the socket does not take waits for `resume`.
+    #[inline]
     pub(crate) fn send(&mut self, requests: u64, since_ns: u64) -> Result<()> {
-        match self.unanswered.back_mut() {
-            Some(last) if last.since_ns == since_ns => last.requests += requests,
-            Some(_) | None => self.unanswered.push_back(Batch { since_ns, requests }),
-        }
-        self.in_flight += requests;
+        self.unanswered.add(requests, since_ns);
         let was_blocked = self.unsent > 0;
         self.unsent += requests as usize * self.script.requests.message_bytes();
         if was_blocked { Ok(()) } else { self.resume() }
     }
 
     /// Sends what waits, as far as the socket takes it.
+    #[inline]
     pub(crate) fn resume(&mut self) -> Result<()> {
         while self.unsent > 0 {
             let bytes = self.script.requests.slice(self.send_at, self.unsent.min(self.script.write_bytes));
@@ -95,10 +86,12 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Reads once and checks. Gives back how many replies that completed, and whether there may be more to read.
+    /// Reads once and checks. Gives back how many replies that completed, and whether there may be more to read: those
+    /// replies are to be settled before the next read.
+    #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<(u64, bool)> {
         let len = match self.stream.read(buffer) {
-            Ok(0) => bail!("the server closed the connection with {} requests unanswered", self.in_flight),
+            Ok(0) => bail!("the server closed the connection with {} requests unanswered", self.in_flight()),
             Ok(len) => len,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok((0, false)),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok((0, true)),
@@ -118,25 +111,17 @@ impl<'a> Connection<'a> {
         let completed = if whole == size { 1 } else { whole / size };
         self.partial = whole - completed * size;
         let completed = completed as u64;
-        if completed > self.in_flight || (completed == self.in_flight && self.partial > 0) {
+        let in_flight = self.in_flight();
+        if completed > in_flight || (completed == in_flight && self.partial > 0) {
             bail!("more came back than was asked for");
         }
-        self.in_flight -= completed;
         self.answered += completed;
         Ok((completed, len == buffer.len()))
     }
 
     /// Takes the oldest requests off the list: calls `each` with since when and how many, until `answered` are through.
-    pub(crate) fn settle(&mut self, mut answered: u64, mut each: impl FnMut(u64, u64)) {
-        while answered > 0 {
-            let Some(batch) = self.unanswered.front_mut() else { return };
-            let some = batch.requests.min(answered);
-            each(batch.since_ns, some);
-            answered -= some;
-            batch.requests -= some;
-            if batch.requests == 0 {
-                self.unanswered.pop_front();
-            }
-        }
+    #[inline]
+    pub(crate) fn settle(&mut self, answered: u64, each: impl FnMut(u64, u64)) {
+        self.unanswered.take(answered, each);
     }
 }

@@ -110,7 +110,9 @@ impl Block {
 
     /// The offset `len` bytes further on.
     pub(crate) fn advance(&self, offset: usize, len: usize) -> usize {
-        (offset + len) % self.bytes.len()
+        // A division is dear, and hardly ever needed.
+        let next = offset + len;
+        if next < self.bytes.len() { next } else { next % self.bytes.len() }
     }
 
     /// The first of `received` that is not what the block has from `offset` on.

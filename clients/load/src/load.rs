@@ -163,6 +163,7 @@ impl<'a> Load<'a> {
     }
 
     /// All that a connection that is ready wants.
+    #[inline]
     fn serve(&mut self, index: usize, buffer: &mut [u8]) -> Result<()> {
         self.connections[index].resume()?;
         loop {
@@ -177,6 +178,7 @@ impl<'a> Load<'a> {
     }
 
     /// Records what was answered, and sends what may follow.
+    #[inline]
     fn settle(&mut self, index: usize, completed: u64) -> Result<()> {
         let now = self.clock.now_ns()?;
         self.last_answer_ns = now;
@@ -204,6 +206,7 @@ impl<'a> Load<'a> {
     }
 
     /// Sends requests, unless the run drains or as many as were asked for have been sent.
+    #[inline]
     fn send(&mut self, index: usize, requests: u64, since_ns: u64) -> Result<()> {
         if self.phase == Phase::Draining {
             return Ok(());
@@ -286,12 +289,8 @@ impl<'a> Load<'a> {
             bytes: self.answered * request_bytes,
             own_cpu_ns,
             server_cpu_ns,
-            quick: std::mem::replace(&mut self.quick, Latencies::new()?),
-            slow: if self.args.slow_connections == 0 {
-                None
-            } else {
-                Some(std::mem::replace(&mut self.slow, Latencies::new()?))
-            },
+            quick: self.quick.distribution(),
+            slow: (self.args.slow_connections > 0).then(|| self.slow.distribution()),
         });
         self.phase = Phase::Draining;
         self.phase_ends_ns = now + DRAIN_NS;

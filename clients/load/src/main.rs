@@ -12,6 +12,7 @@ mod load;
 mod report;
 mod run;
 mod schedule;
+mod unanswered;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::latency::Latencies;
+use crate::latency::Distribution;
 
 /// Above this share of its one core the generator may be what is measured.
 const BOTTLENECK: f64 = 0.95;
@@ -16,9 +16,9 @@ pub(crate) struct Report {
     pub(crate) own_cpu_ns: u64,
     /// Of the processes that were named, all together.
     pub(crate) server_cpu_ns: Option<u64>,
-    pub(crate) quick: Latencies,
+    pub(crate) quick: Distribution,
     /// Where there were slow connections.
-    pub(crate) slow: Option<Latencies>,
+    pub(crate) slow: Option<Distribution>,
 }
 
 impl Report {
@@ -47,7 +47,7 @@ impl Report {
             "load_busy": self.busy(),
             "load_was_bottleneck": self.busy() > BOTTLENECK,
             "latency": self.quick.json(),
-            "slow": self.slow.as_ref().map(Latencies::json),
+            "slow": self.slow.as_ref().map(Distribution::json),
         })
     }
 
@@ -73,7 +73,7 @@ impl Report {
     }
 }
 
-fn latency(name: &str, latencies: &Latencies) -> String {
+fn latency(name: &str, latencies: &Distribution) -> String {
     let [p50, p90, p99, p999, max] = [0.5, 0.9, 0.99, 0.999, 1.0].map(|quantile| latencies.quantile_us(quantile));
     format!("{name} in us: p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}")
 }

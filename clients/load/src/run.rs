@@ -82,7 +82,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("--connections, --in-flight and --rate must be above 0");
     }
     let (requests, replies) = content(args)?;
-    let quick = Script { requests: &requests, replies: &replies, write_bytes: args.write_bytes.max(1) };
+    let replies = replies.as_ref().unwrap_or(&requests);
+    let quick = Script { requests: &requests, replies, write_bytes: args.write_bytes.max(1) };
     let slow = Block::slow(args.size.max(64), args.slow_kind, args.slow_us)?;
     let slow = Script { requests: &slow, replies: &slow, ..quick };
     let mut load = Load::open(args, quick, slow)?;
@@ -93,16 +94,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     writeln!(stdout(), "{text}").context("printing the report")
 }
 
-fn content(args: &Args) -> Result<(Block, Block)> {
+/// The requests, and the replies where those are others: what comes back as it was sent is compared with the very bytes
+/// that were sent, which a core's cache has once then.
+fn content(args: &Args) -> Result<(Block, Option<Block>)> {
     let delimiter = args.delimiter.replace(r"\r", "\r").replace(r"\n", "\n").into_bytes();
-    let both = |make: &dyn Fn() -> Result<Block>| Ok((make()?, make()?));
     match args.mode {
-        Mode::Echo => both(&|| Block::letters(args.size)),
-        Mode::Delimiter => both(&|| Block::delimited(args.size, &delimiter)),
+        Mode::Echo => Ok((Block::letters(args.size)?, None)),
+        Mode::Delimiter => Ok((Block::delimited(args.size, &delimiter)?, None)),
         Mode::Http => {
             let request = learn::http_request(args.server);
             let reply = learn::http_reply(args.server, &request)?;
-            Ok((Block::repeated(&request), Block::repeated(&reply)))
+            Ok((Block::repeated(&request), Some(Block::repeated(&reply))))
         }
     }
 }
