@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -17,6 +19,7 @@ use crate::connection::{Connection, Script};
 use crate::dial::Dialer;
 use crate::latency::Latencies;
 use crate::report::Report;
+use crate::rest::Rest;
 use crate::run::Args;
 use crate::schedule::Schedule;
 
@@ -59,6 +62,9 @@ pub(crate) struct Load<'a> {
     left: u64,
     answered: u64,
     last_answer_ns: u64,
+    /// Of the last reply on a connection that is not slow.
+    last_latency_ns: u64,
+    rest: Rest,
     quick: Latencies,
     slow: Latencies,
     report: Option<Report>,
@@ -92,6 +98,10 @@ impl<'a> Load<'a> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK).context("making a timer")?;
         let descriptor = timer.as_fd().as_raw_fd();
         poll.registry().register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE)?;
+        // Requests with a due time are to be sent at that time, so then there is no rest.
+        let longest_rest = Duration::from_micros(if args.rate.is_some() { 0 } else { args.rest_us });
+        // A rest is to end when it is over: the system may add 50 us otherwise (PR_SET_TIMERSLACK, prctl(2)).
+        prctl::set_timerslack(1).context("having timers end in time")?;
         Ok(Load {
             args,
             connections,
@@ -108,6 +118,8 @@ impl<'a> Load<'a> {
             left: args.requests.unwrap_or(u64::MAX),
             answered: 0,
             last_answer_ns: 0,
+            last_latency_ns: 0,
+            rest: Rest::new(longest_rest, args.connections),
             quick: Latencies::new()?,
             slow: Latencies::new()?,
             report: None,
@@ -153,11 +165,16 @@ impl<'a> Load<'a> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error).context("polling"),
             }
+            let mut ready = 0;
             for event in &events {
+                ready += 1;
                 let Token(index) = event.token();
                 if event.token() != TIMER {
                     self.serve(index, &mut buffer).with_context(|| format!("connection {}", index + 1))?;
                 }
+            }
+            if let Some(rest) = self.rest.after(ready, self.last_latency_ns) {
+                thread::sleep(rest);
             }
         }
     }
@@ -184,8 +201,10 @@ impl<'a> Load<'a> {
         self.last_answer_ns = now;
         let is_slow = index >= self.args.connections;
         let latencies = if is_slow { &mut self.slow } else { &mut self.quick };
+        let mut latency_ns = 0;
         self.connections[index].settle(completed, |since_ns, requests| {
-            latencies.record(now.saturating_sub(since_ns), requests);
+            latency_ns = now.saturating_sub(since_ns);
+            latencies.record(latency_ns, requests);
         });
         if is_slow {
             if self.args.slow_pause_ms == 0 {
@@ -194,6 +213,7 @@ impl<'a> Load<'a> {
             self.paused.push_back((now + self.args.slow_pause_ms * 1_000_000, index));
             return Ok(());
         }
+        self.last_latency_ns = latency_ns;
         self.answered += completed;
         if self.schedule.is_none() {
             return self.send(index, completed, now);

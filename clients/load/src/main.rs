@@ -10,6 +10,7 @@ mod latency;
 mod learn;
 mod load;
 mod report;
+mod rest;
 mod run;
 mod schedule;
 mod unanswered;

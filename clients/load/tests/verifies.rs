@@ -52,13 +52,15 @@ fn complaint(serve: fn(TcpStream), arguments: &[&str]) -> String {
 #[test]
 fn a_right_server_passes_and_every_request_is_counted() {
     let address = server(echo);
-    let counted: [&[&str]; 5] = [
+    let counted: [&[&str]; 7] = [
         &["--requests", "3000"],
         &["--requests", "3000", "--in-flight", "16", "--size", "100"],
         &["--requests", "3000", "--mode", "delimiter", "--delimiter", r"\n", "--connections", "2"],
         &["--requests", "3000", "--size", "70000", "--connections", "2", "--write-bytes", "5000"],
         // Of replies that come over several reads, and with more batches than one in flight.
         &["--requests", "3000", "--size", "262144", "--connections", "4", "--in-flight", "3"],
+        &["--requests", "3000", "--connections", "64", "--in-flight", "64", "--rest-us", "1000"],
+        &["--requests", "3000", "--connections", "64", "--rest-us", "0"],
     ];
     for arguments in counted {
         let output = load(&[&["run", "--json"], arguments].concat(), address);
