@@ -121,7 +121,10 @@ static void check_mask_is_empty(void) {
 }
 
 reactor *host_start(const struct host *host, reactor_process_fn process, reactor_options *options) {
+  /* A program inherits what is ignored: by Rust's runtime, by a shell of what it starts in the background, by nohup. */
   signal(SIGPIPE, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGHUP, SIG_DFL);
   check_dispositions_are_default();
   reactor *reactor = reactor_start_with(host->addr, host->mode, process, options);
   if (reactor == NULL) {
