@@ -58,6 +58,18 @@ fn leave_port_to_connect(socket: &Socket) {
     assert_eq!(result, 0, "IP_BIND_ADDRESS_NO_PORT: {}", std::io::Error::last_os_error());
 }
 
+/// From here on this thread has a processor only where no other thread wants it (sched(7), `SCHED_IDLE`): what disturbs a
+/// server is not to keep those from running whose waiting is measured.
+///
+/// # Panics
+/// Where the system does not let it.
+pub fn give_way() {
+    let lowest = libc::sched_param { sched_priority: 0 };
+    // SAFETY: sched_setscheduler(2): 0 is the calling thread, and the parameter is one that lives as long as the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const lowest) };
+    assert_eq!(result, 0, "SCHED_IDLE: {}", std::io::Error::last_os_error());
+}
+
 /// How long answers took.
 #[derive(Debug, Default)]
 pub struct Latencies {
@@ -117,18 +129,29 @@ impl Latencies {
     }
 }
 
-/// Asks `requests` of `client` again and again and throws the answers away, until `over`.
+/// Asks `requests` of `client` again and again and throws the answers away, until `over`, at the lowest priority. Says
+/// how many bytes the answers had.
 ///
 /// # Panics
 /// Never, in practice.
-pub fn flood(client: &Client, requests: &[u8], over: &AtomicBool) {
+pub fn flood(client: &Client, requests: &[u8], over: &AtomicBool) -> usize {
+    let mut answered = 0;
     thread::scope(|scope| {
         // Both fail when the connection is shut down at the end.
-        scope.spawn(|| while !over.load(Ordering::Relaxed) && client.stream().write_all(requests).is_ok() {});
+        scope.spawn(|| {
+            give_way();
+            while !over.load(Ordering::Relaxed) && client.stream().write_all(requests).is_ok() {}
+        });
+        give_way();
         let mut bytes = vec![0; 256 * 1024];
-        while !over.load(Ordering::Relaxed) && matches!(client.stream().read(&mut bytes), Ok(1..)) {}
+        while !over.load(Ordering::Relaxed)
+            && let Ok(count @ 1..) = client.stream().read(&mut bytes)
+        {
+            answered += count;
+        }
         let _ = client.stream().shutdown(Shutdown::Both);
     });
+    answered
 }
 
 /// Writes `requests` to each of `streams`, again and again, as much as they take, and reads nothing; ends when none of them
