@@ -5,6 +5,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::error::{Error, ErrorKind};
@@ -76,8 +77,8 @@ impl Deferred {
     /// `Gone`, harmlessly, where the connection has ended. `OverLimit` where the reply would pass the output limit: the
     /// connection is closed with [`CloseReason::OutputLimit`](crate::CloseReason::OutputLimit).
     pub fn complete(mut self, bytes: &[u8]) -> Result<(), Error> {
-        let ending = if self.closes { Ending::Close } else { Ending::Continue };
-        self.answer(bytes, ending)
+        let ending = self.ending();
+        self.answer(bytes, ending, None)
     }
 
     /// As [`complete`](Deferred::complete); the connection is closed once the reply is sent.
@@ -85,7 +86,7 @@ impl Deferred {
     /// # Errors
     /// As there.
     pub fn complete_and_close(mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.answer(bytes, Ending::Close)
+        self.answer(bytes, Ending::Close, None)
     }
 
     /// Sends what was written before, or nothing where nothing was: the request has no reply.
@@ -93,8 +94,8 @@ impl Deferred {
     /// # Errors
     /// `Gone`, harmlessly, where the connection has ended.
     pub fn skip(mut self) -> Result<(), Error> {
-        let ending = if self.closes { Ending::Close } else { Ending::Continue };
-        self.skip_with(ending)
+        let ending = self.ending();
+        self.skip_with(ending, None)
     }
 
     /// As [`skip`](Deferred::skip); the connection is closed in the reply's place.
@@ -102,11 +103,7 @@ impl Deferred {
     /// # Errors
     /// As there.
     pub fn skip_and_close(mut self) -> Result<(), Error> {
-        self.skip_with(Ending::Close)
-    }
-
-    fn skip_with(&mut self, ending: Ending) -> Result<(), Error> {
-        if self.begun.is_empty() { self.post(Vec::new(), ending) } else { self.answer(&[], ending) }
+        self.skip_with(Ending::Close, None)
     }
 
     /// Discards the reply, and closes the connection with
@@ -115,10 +112,20 @@ impl Deferred {
     /// # Errors
     /// `Gone`, harmlessly, where the connection has ended.
     pub fn fail(mut self) -> Result<(), Error> {
-        self.answer(&[], Ending::Failed)
+        self.answer(&[], Ending::Failed, None)
     }
 
-    fn answer(&mut self, bytes: &[u8], ending: Ending) -> Result<(), Error> {
+    /// How it ends where who keeps the promise does not say.
+    pub(crate) fn ending(&self) -> Ending {
+        if self.closes { Ending::Close } else { Ending::Continue }
+    }
+
+    pub(crate) fn skip_with(&mut self, ending: Ending, batch: Option<&mut Batch>) -> Result<(), Error> {
+        if self.begun.is_empty() { self.post(Vec::new(), ending, batch) } else { self.answer(&[], ending, batch) }
+    }
+
+    /// Answers at once, or within `batch`.
+    pub(crate) fn answer(&mut self, bytes: &[u8], ending: Ending, batch: Option<&mut Batch>) -> Result<(), Error> {
         let begun = mem::take(&mut self.begun);
         let limit = self.shared.rules.message_limit_bytes;
         let too_long = ending != Ending::Failed && begun.len().saturating_add(bytes.len()) > limit;
@@ -127,7 +134,7 @@ impl Deferred {
             Ending::Continue | Ending::Close => (frame(&self.shared.rules.framer, &[&begun, bytes]), ending),
             Ending::Failed | Ending::TooLarge => (Vec::new(), ending),
         };
-        self.post(reply, ending)?;
+        self.post(reply, ending, batch)?;
         if too_long {
             return Err(Error::new(
                 ErrorKind::OverLimit,
@@ -137,7 +144,7 @@ impl Deferred {
         Ok(())
     }
 
-    fn post(&mut self, bytes: Vec<u8>, ending: Ending) -> Result<(), Error> {
+    fn post(&mut self, bytes: Vec<u8>, ending: Ending, batch: Option<&mut Batch>) -> Result<(), Error> {
         self.open = false;
         let conn = self.conn;
         if !self.shared.is_open(conn) {
@@ -145,7 +152,11 @@ impl Deferred {
             return Err(Error::new(ErrorKind::Gone, story));
         }
         let answer = Answer { first: self.number, count: 1, request_bytes: self.request_bytes, bytes, ending };
-        self.shared.post(conn, Message::Late(conn, answer));
+        let message = Message::Late(conn, answer);
+        match batch {
+            Some(batch) => batch.hold(&self.shared, conn, message),
+            None => self.shared.post(conn, message),
+        }
         Ok(())
     }
 }
@@ -153,7 +164,7 @@ impl Deferred {
 impl Drop for Deferred {
     fn drop(&mut self) {
         if self.open {
-            let _ = self.answer(&[], Ending::Failed);
+            let _ = self.answer(&[], Ending::Failed, None);
         }
     }
 }

@@ -31,6 +31,7 @@ use simulation::{
 };
 
 mod address;
+mod batch;
 mod budget;
 mod call;
 mod config;
@@ -86,6 +87,7 @@ mod worker_simulation;
 #[cfg_attr(all(test, not(loom)), path = "simulation/workers.rs")]
 mod workers;
 
+pub use batch::Batch;
 pub use conn_id::ConnId;
 pub use deferred::Deferred;
 pub use error::{Error, ErrorKind};

@@ -62,6 +62,24 @@ impl<M> Mailbox<M> {
         self.wake();
     }
 
+    /// Posts all of `messages` in their order, under one lock, and wakes the loop once if it sleeps; leaves them empty.
+    pub(crate) fn post_all(&self, messages: &mut Vec<M>) {
+        if messages.is_empty() {
+            return;
+        }
+        let mut queue = self.lock();
+        if queue.closed {
+            // As above.
+            drop(queue);
+            messages.clear();
+            return;
+        }
+        queue.messages.append(messages);
+        drop(queue);
+        self.filled.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
     /// Wakes the loop if it sleeps. Takes no lock and allocates nothing, so a signal handler may call it (an eventfd is
     /// written to: signal-safety(7)).
     pub(crate) fn wake(&self) {

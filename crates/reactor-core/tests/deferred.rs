@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use harness_a::{Service, Setup, Tally, answer, deferring, in_each_mode, lines, next, prefix, until};
-use reactor_core::{CloseReason, ErrorKind, Failed, Framing, Order};
+use reactor_core::{Batch, CloseReason, ErrorKind, Failed, Framing, Order};
 
 in_each_mode! {
     a_promise_kept_before_the_callback_returns_is_answered_once;
@@ -23,6 +23,8 @@ in_each_mode! {
     parallel_replies_keep_their_order_where_some_are_deferred;
     ten_thousand_promises_kept_at_once_are_all_answered;
     promises_of_many_connections_kept_by_many_threads_reach_their_own;
+    promises_kept_in_a_batch_are_answered_when_it_is_posted;
+    a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so;
     a_promise_past_the_output_limit_closes_with_output_limit;
     a_promise_just_at_the_output_limit_is_answered;
     a_callback_that_defers_and_then_fails_has_failed;
@@ -304,6 +306,60 @@ fn promises_of_many_connections_kept_by_many_threads_reach_their_own(setup: Setu
             client.expect(&[round.to_be_bytes(), number.to_be_bytes()].concat());
         }
     }
+}
+
+fn promises_kept_in_a_batch_are_answered_when_it_is_posted(setup: Setup) {
+    let (service, promises) = deferring();
+    let mut options = setup.framed(lines(true));
+    options.set_order(Order::Parallel);
+    let running = service.start(setup, &options);
+    let mut clients: Vec<_> = (0..4).map(|_| running.connect().0).collect();
+    let mut batch = Batch::new();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(b"1\n2\n3\n");
+        let [one, two, three] = std::array::from_fn(|_| next(&promises).1);
+        batch.complete(one, b"one").expect("the connection is there");
+        batch.skip(two).expect("the connection is there");
+        let last = match number {
+            0 => batch.complete(three, b"three"),
+            1 => batch.complete_and_close(three, b"three"),
+            2 => batch.skip_and_close(three),
+            _ => batch.fail(three),
+        };
+        last.expect("the connection is there");
+    }
+    running.turn_over();
+    clients.iter_mut().for_each(|client| client.expect_nothing());
+    batch.post();
+    clients[0].expect(b"one\nthree\n");
+    clients[1].expect_last(b"one\nthree\n");
+    clients[2].expect_last(b"one\n");
+    clients[3].expect_last(b"one\n");
+    assert_eq!(running.stats().callback_failures, 1);
+    // What was posted is no longer there to be posted, and what comes is.
+    clients[0].send(b"4\n");
+    batch.complete(next(&promises).1, b"four").expect("the connection is there");
+    batch.post();
+    clients[0].expect(b"four\n");
+}
+
+fn a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so(setup: Setup) {
+    let (service, promises) = deferring();
+    let running = service.start(setup, &setup.framed(lines(true)));
+    let (mut living, living_conn) = running.connect();
+    let (mut dead, _) = running.connect();
+    living.send(b"a\n");
+    let kept = next(&promises).1;
+    assert_eq!(kept.conn(), living_conn);
+    dead.send(b"b\n");
+    let late = next(&promises).1;
+    dead.reset();
+    running.closed_with(CloseReason::Reset);
+    let mut batch = Batch::new();
+    assert_eq!(batch.complete(late, b"x").map_err(|error| error.kind()), Err(ErrorKind::Gone));
+    batch.complete(kept, b"yes").expect("the connection is there");
+    drop(batch);
+    living.expect(b"yes\n");
 }
 
 fn a_promise_past_the_output_limit_closes_with_output_limit(setup: Setup) {

@@ -36,6 +36,23 @@ fn what_is_posted_wakes_a_loop_that_falls_asleep() {
     });
 }
 
+/// The same for many that are posted at once.
+#[test]
+fn what_is_posted_together_wakes_a_loop_that_falls_asleep_and_comes_whole() {
+    explore(None, || {
+        let waker = Waker::new();
+        let mailbox = Arc::new(Mailbox::new(waker.clone()));
+        let poster = Arc::clone(&mailbox);
+        let poster = thread::spawn(move || poster.post_all(&mut vec![1, 2]));
+        let mut taken = Vec::new();
+        while taken.is_empty() {
+            turn(&mailbox, &waker, &mut taken);
+        }
+        poster.join().expect("it posts");
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
 /// The same with two that post, and bytes beside the messages: each comes once, and those of one thread in order.
 #[test]
 fn messages_of_two_threads_come_once_each_and_in_order() {
