@@ -18,7 +18,10 @@ fn args(mode: Mode) -> Vec<&'static str> {
     args
 }
 
-in_each_mode_of_node!(reactors_are_named_and_block_every_signal, handlers_run_on_the_threads_that_the_mode_says);
+in_each_mode_of_node!(
+    the_packages_threads_are_named_and_block_every_signal,
+    handlers_run_on_the_threads_that_the_mode_says
+);
 
 /// Asks enough of the server, at once, for all its threads to have been started and named.
 fn exercise(server: &Server) -> Vec<Client> {
@@ -84,24 +87,27 @@ fn callbacks_run_on_the_threads_that_the_mode_says(mode: Mode) {
     }
 }
 
-/// The threads that own sockets, or accept; the others are Node.js's own, or wait for the server's end.
-fn reactors_of_node(server: &Server) -> Vec<Thread> {
-    let is_reactor = |thread: &Thread| thread.name.starts_with("reactor-") && thread.name != "reactor-wait";
-    let mut found: Vec<_> = threads(server.pid()).into_iter().filter(is_reactor).collect();
+/// The threads that own sockets, or accept, and the one that waits for the server's end; the others are Node.js's own.
+fn threads_of_the_package(server: &Server) -> Vec<Thread> {
+    let is_ours = |thread: &Thread| thread.name.starts_with("reactor-");
+    let mut found: Vec<_> = threads(server.pid()).into_iter().filter(is_ours).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
-fn reactors_are_named_and_block_every_signal(mode: Mode) {
+fn the_packages_threads_are_named_and_block_every_signal(mode: Mode) {
     let more: &[_] = if mode.has_main_reactor() { &["--reactors", "2"] } else { &[] };
     let server = Server::program_in(mode, "probe_echo", more);
     let clients = exercise(&server);
     // No native worker stands between a reactor and JavaScript, in any mode.
-    let expected: &[_] =
-        if mode.has_main_reactor() { &["reactor-0", "reactor-1", "reactor-main"] } else { &["reactor-0"] };
-    let names: Vec<_> = reactors_of_node(&server).into_iter().map(|thread| thread.name).collect();
+    let expected: &[_] = if mode.has_main_reactor() {
+        &["reactor-0", "reactor-1", "reactor-main", "reactor-wait"]
+    } else {
+        &["reactor-0", "reactor-wait"]
+    };
+    let names: Vec<_> = threads_of_the_package(&server).into_iter().map(|thread| thread.name).collect();
     assert_eq!(names, expected);
-    for thread in reactors_of_node(&server) {
+    for thread in threads_of_the_package(&server) {
         assert_eq!(thread.blocked_signals & BLOCKABLE, BLOCKABLE, "{thread:x?}");
     }
     server.stop_with(clients).report.assert_nothing_lost();

@@ -7,10 +7,10 @@ mod hub;
 mod lane;
 mod packing;
 mod settings;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 
 use napi::bindgen_prelude::{BufferSlice, Env, FnArgs, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
@@ -118,7 +118,7 @@ impl JsHub {
         self.cleanup = Some(cleanup.map_err(failed)?);
         let hub = Arc::clone(&self.hub);
         // The server's owner waits on a thread of its own: dropping it blocks, and no JavaScript thread may.
-        let waiting = thread::Builder::new().name("reactor-wait".to_owned()).spawn(move || {
+        let waiting = waiting::spawn(move || {
             let stopped = server.wait();
             hub.set_handle(None);
             drop((server, hub));
@@ -126,7 +126,7 @@ impl JsHub {
                 let _ = ended.call(stopped.report.into(), ThreadsafeFunctionCallMode::NonBlocking);
             }
         });
-        waiting.map(|_detached| ()).map_err(|error| refused(&Error::os("starting the thread reactor-wait", error)))
+        waiting.map_err(|error| refused(&Error::os("starting the thread reactor-wait", error)))
     }
 
     /// The server has ended: nothing is left of it for the end of the thread that started it.

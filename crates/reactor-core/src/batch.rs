@@ -11,7 +11,7 @@ use crate::ordering::Ending;
 use crate::shared::{Message, Shared};
 
 /// Deferred replies that leave together: with [`post`](Batch::post), or when it is dropped. Until then nobody is
-/// answered, so it is for replies that are all at hand. Those to one connection keep the order in which they were added.
+/// answered, so it is for replies that are all at hand. Those to one connection keep the order in which they came in.
 ///
 /// # Examples
 /// ```
