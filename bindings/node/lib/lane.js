@@ -6,6 +6,7 @@
 const { isUint8Array } = require('node:util/types');
 const { Connection } = require('./connection.js');
 const { describe } = require('./bytes.js');
+const { Pace } = require('./pace.js');
 
 const OPEN = 0;
 const REQUEST = 1;
@@ -48,6 +49,7 @@ class Lane {
   #out = Buffer.from(new ArrayBuffer(BATCH_BYTES));
   #outWords = new Uint32Array(this.#out.buffer);
   #used = 0;
+  #pace = new Pace();
   #working = false;
   #flushing = false;
   #detached = false;
@@ -75,23 +77,32 @@ class Lane {
   #work() {
     if (this.#working || this.#detached) return;
     this.#working = true;
+    // Until the lane is found empty its bell stays silent, and who comes again is we, even after an error.
+    let empty = false;
     try {
       for (let batch = 0; batch < BATCHES; batch += 1) {
         const taken = this.#exchange(this.#in);
-        if (taken === 0) return;
+        empty = taken === 0;
+        if (empty) return;
         if (taken > 0) this.#dispatch(this.#in, this.#inWords, taken);
         else this.#takeLarge(-taken);
       }
     } finally {
       this.#working = false;
+      if (!empty) setImmediate(() => this.#work());
     }
-    setImmediate(() => this.#work());
   }
 
   #exchange(into) {
     const used = this.#used;
     this.#used = 0;
     return this.#native.exchange(this.#out, used, into);
+  }
+
+  #give() {
+    const used = this.#used;
+    this.#used = 0;
+    if (used > 0) this.#native.give(this.#out, used);
   }
 
   /** An entry that is larger than a batch gets a buffer of its own. */
@@ -101,7 +112,13 @@ class Lane {
     if (taken > 0) this.#dispatch(buffer, new Uint32Array(buffer.buffer), taken);
   }
 
+  /**
+   * Half-way the replies go back, so that by the end those who were answered have asked again and the lane never runs
+   * dry; or sooner, where that would be long. Each by itself would cost the reactor a wake-up.
+   */
   #dispatch(buffer, words, taken) {
+    let due = taken / 2;
+    this.#pace.begin();
     for (let at = 0; at < taken; ) {
       const word = at >> 2;
       const key = words[word + 1];
@@ -111,8 +128,13 @@ class Lane {
       const from = at + REQUEST_BYTES;
       at = from + ((length + 3) & ~3);
       const kind = words[word];
-      if (kind === REQUEST) this.#request(key, low, high, own(buffer, from, length));
-      else if (kind === OPEN) this.#open(low, high, buffer.latin1Slice(from, from + length));
+      if (kind === REQUEST) {
+        this.#request(key, low, high, own(buffer, from, length));
+        if (at < taken && (this.#pace.isOver() || at >= due)) {
+          if (at >= due) due = taken;
+          this.#give();
+        }
+      } else if (kind === OPEN) this.#open(low, high, buffer.latin1Slice(from, from + length));
       else this.#close(low, high, REASONS[key] ?? 'local');
     }
   }
@@ -211,7 +233,7 @@ class Lane {
     // A UTF-16 unit has at most three bytes in UTF-8.
     const most = text ? reply.length * 3 : reply.length;
     if (this.#used + REPLY_BYTES + most + 3 > BATCH_BYTES) {
-      this.#exchange(EMPTY);
+      this.#give();
       if (REPLY_BYTES + most + 3 > BATCH_BYTES) {
         this.#native.reply(key, act, text ? Buffer.from(reply) : reply);
         return;
@@ -240,8 +262,6 @@ class Lane {
     });
   }
 }
-
-const EMPTY = Buffer.alloc(0);
 
 /**
  * The handler's own copy: it may be kept. Small ones share Node's pool of 8 KiB, so keeping one keeps 8 KiB at the most;

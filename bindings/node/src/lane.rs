@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use reactor_core::Deferred;
+use reactor_core::{Batch, Deferred};
 use slab::Slab;
 
 use crate::config::{EASED_BYTES, EASED_REQUESTS, FULL_BYTES, FULL_REQUESTS, LANE_NEWS};
@@ -21,7 +21,7 @@ pub(crate) type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 #[derive(Default)]
 pub(crate) struct Lane {
     state: Mutex<State>,
-    /// The bell was rung, and JavaScript has not come yet.
+    /// The bell was rung, and JavaScript has not yet found the lane empty: it comes again by itself.
     rung: AtomicBool,
     /// From FULL_REQUESTS or FULL_BYTES that wait down to EASED_REQUESTS and EASED_BYTES. Changed under the lock.
     full: AtomicBool,
@@ -150,32 +150,56 @@ impl Lane {
         }
     }
 
-    /// Takes replies, and copies the next requests to `into`: as [`Outbox::take`].
+    /// Takes replies, and copies the next requests to `into`: as [`Outbox::take`]. Until it says that there are none
+    /// JavaScript is to come again, for the bell is not rung.
     pub(crate) fn exchange(&self, packed: &[u8], into: &mut [u8]) -> (Result<usize, usize>, Room) {
-        for reply in replies(packed) {
-            self.reply(reply);
-        }
-        // Before the look: who queues after it rings again.
-        self.rung.store(false, Ordering::SeqCst);
         let mut state = self.lock();
+        let answered = self.close(&mut state, replies(packed));
         let taken = state.outbox.take(into);
-        (taken, self.ease(&state))
+        if taken == Ok(0) {
+            // Under the lock: who queues after it rings again.
+            self.rung.store(false, Ordering::SeqCst);
+        }
+        let room = self.ease(&state);
+        drop(state);
+        keep(answered);
+        (taken, room)
     }
 
-    /// Takes one reply.
-    pub(crate) fn reply(&self, reply: PackedReply<'_>) {
-        let mut state = self.lock();
-        let Some((deferred, home)) = state.open.try_remove(reply.key as usize) else { return };
-        home.opened.store(true, Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        drop(state);
+    /// Takes replies, and no more.
+    pub(crate) fn give<'a>(&self, given: impl Iterator<Item = PackedReply<'a>>) {
+        let answered = self.close(&mut self.lock(), given);
+        keep(answered);
+    }
+
+    /// The open promises that `given` answers, which are open no longer.
+    fn close<'a>(&self, state: &mut State, given: impl Iterator<Item = PackedReply<'a>>) -> Vec<Answered<'a>> {
+        let open = &mut state.open;
+        let mut answered = Vec::new();
+        for reply in given {
+            if let Some((deferred, home)) = open.try_remove(reply.key as usize) {
+                home.opened.store(true, Ordering::Relaxed);
+                answered.push((deferred, reply));
+            }
+        }
+        self.in_flight.fetch_sub(answered.len(), Ordering::Relaxed);
+        answered
+    }
+}
+
+type Answered<'a> = (Deferred, PackedReply<'a>);
+
+/// Keeps the promises. Talks to the reactors, so not under the lock of a lane.
+fn keep(answered: Vec<Answered<'_>>) {
+    let mut batch = Batch::new();
+    for (deferred, reply) in answered {
         let conn = deferred.conn();
         let kept = match reply.act {
-            Act::Send => deferred.complete(reply.bytes),
-            Act::Skip => deferred.skip(),
-            Act::Fail => deferred.fail(),
-            Act::SendAndClose => deferred.complete_and_close(reply.bytes),
-            Act::SkipAndClose => deferred.skip_and_close(),
+            Act::Send => batch.complete(deferred, reply.bytes),
+            Act::Skip => batch.skip(deferred),
+            Act::Fail => batch.fail(deferred),
+            Act::SendAndClose => batch.complete_and_close(deferred, reply.bytes),
+            Act::SkipAndClose => batch.skip_and_close(deferred),
         };
         if let Err(error) = kept {
             // The connection has ended, or ends for it: 'connectionClose' tells why.

@@ -9,6 +9,7 @@ mod packing;
 mod settings;
 mod waiting;
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -232,11 +233,19 @@ impl JsLane {
         }
     }
 
+    /// Hands over the replies in the first `used` bytes of `replies`, and takes nothing.
+    #[napi]
+    pub fn give(&self, replies: &[u8], used: u32) {
+        if let Some(lane) = self.hub.lane(self.index) {
+            lane.give(packing::replies(replies.get(..used as usize).unwrap_or_default()));
+        }
+    }
+
     /// One reply that is too large for the buffer.
     #[napi]
     pub fn reply(&self, key: u32, act: u32, bytes: &[u8]) {
         if let (Some(lane), Some(act)) = (self.hub.lane(self.index), Act::from_number(act)) {
-            lane.reply(PackedReply { key, act, bytes });
+            lane.give(iter::once(PackedReply { key, act, bytes }));
         }
     }
 
