@@ -513,8 +513,9 @@ impl Connection {
             return;
         }
         // A promise may have been kept before its callback failed: that request is answered twice.
+        let again = answer.count > 1 && self.has_answered(rules, answer.last());
         debug_assert!(self.in_flight >= answer.count || answer.ending == Ending::Failed, "an answer to no request");
-        self.in_flight = self.in_flight.saturating_sub(answer.count);
+        self.in_flight = self.in_flight.saturating_sub(answer.count - u32::from(again));
         self.in_flight_bytes -= answer.request_bytes.min(self.in_flight_bytes);
         if !rules.ordered() {
             self.output.append(bytes);
@@ -535,6 +536,12 @@ impl Connection {
             self.window.hold(answer.first, bytes.into_owned(), answer.ending);
         }
         self.update_held(rules);
+    }
+
+    /// Whether this request has been answered: no answer that comes now is news. Where replies leave in any order nobody
+    /// keeps track.
+    pub(crate) fn has_answered(&self, rules: &Rules, request: u64) -> bool {
+        rules.ordered() && !self.window.is_open(request)
     }
 
     /// Bytes that no request asked for.
@@ -771,4 +778,11 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
     /// How the last of them ends.
     pub(crate) ending: Ending,
+}
+
+impl Answer {
+    /// The number of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + u64::from(self.count) - 1
+    }
 }

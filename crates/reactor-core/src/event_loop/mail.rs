@@ -76,7 +76,9 @@ impl<H: Handler> EventLoop<H> {
         let reactor = &self.shared.loops[self.index];
         let Some(entry) = self.table.find(conn).filter(|entry| entry.socket.is_some()) else { return };
         let before = entry.conn.in_flight();
-        let (count, ending) = (answer.count, answer.ending);
+        let ending = answer.ending;
+        // A promise was dropped, and then its callback failed: counted once.
+        let is_told = answer.count > 1 && entry.conn.has_answered(rules, answer.last());
         if let Some(run) = entry.run.as_ref().filter(|_| late) {
             run.add_due(answer.bytes.len());
             if ending != Ending::Continue {
@@ -99,7 +101,7 @@ impl<H: Handler> EventLoop<H> {
         let answered = before - entry.conn.in_flight();
         reactor.stats.in_flight.sub(answered.into());
         if answered > 0 {
-            reactor.count_answers(count, ending, &self.shared.stop);
+            reactor.count_answers(answered, if is_told { Ending::Continue } else { ending }, &self.shared.stop);
         }
         self.queue(conn.slot());
     }
