@@ -68,9 +68,9 @@ pub(crate) struct Args {
     /// How long a slow connection waits before its next request
     #[arg(long, default_value_t = 0)]
     pub(crate) slow_pause_ms: u64,
-    /// Longest rest before polling for replies, so that they gather while most connections wait for the server; it is
-    /// at most an eighth of the latency, too. 0 for none, and there is none with --rate or below 32 connections
-    #[arg(long, default_value_t = 100)]
+    /// Longest rest before polling for replies, so that they gather while most connections wait for the server; 0 is
+    /// none. It spares the generator a few per cent, and costs servers that hand work to other threads much more
+    #[arg(long, default_value_t = 0)]
     pub(crate) rest_us: u64,
     /// Processes whose CPU time is the server's, separated by commas
     #[arg(long, value_delimiter = ',')]
