@@ -502,7 +502,7 @@ impl Connection {
         if self.phase != Phase::Open {
             return;
         }
-        if rules.ordered() && !self.window.is_open(answer.first) {
+        if self.has_answered(rules, answer.first) {
             // A promise was kept, and then its callback failed; or the other way round.
             if answer.ending == Ending::Failed {
                 self.stop_beginning(Ending::Failed);
@@ -513,7 +513,7 @@ impl Connection {
             return;
         }
         // A promise may have been kept before its callback failed: that request is answered twice.
-        let again = answer.count > 1 && self.has_answered(rules, answer.last());
+        let again = self.ends_again(rules, answer);
         debug_assert!(self.in_flight >= answer.count || answer.ending == Ending::Failed, "an answer to no request");
         self.in_flight = self.in_flight.saturating_sub(answer.count - u32::from(again));
         self.in_flight_bytes -= answer.request_bytes.min(self.in_flight_bytes);
@@ -538,9 +538,15 @@ impl Connection {
         self.update_held(rules);
     }
 
+    /// Whether the last of several requests that it answers has been answered: its promise was dropped, and then its
+    /// callback failed.
+    pub(crate) fn ends_again(&self, rules: &Rules, answer: &Answer) -> bool {
+        answer.count > 1 && self.has_answered(rules, answer.first + u64::from(answer.count) - 1)
+    }
+
     /// Whether this request has been answered: no answer that comes now is news. Where replies leave in any order nobody
     /// keeps track.
-    pub(crate) fn has_answered(&self, rules: &Rules, request: u64) -> bool {
+    fn has_answered(&self, rules: &Rules, request: u64) -> bool {
         rules.ordered() && !self.window.is_open(request)
     }
 
@@ -778,11 +784,4 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
     /// How the last of them ends.
     pub(crate) ending: Ending,
-}
-
-impl Answer {
-    /// The number of the last request.
-    pub(crate) fn last(&self) -> u64 {
-        self.first + u64::from(self.count) - 1
-    }
 }

@@ -77,8 +77,8 @@ impl<H: Handler> EventLoop<H> {
         let Some(entry) = self.table.find(conn).filter(|entry| entry.socket.is_some()) else { return };
         let before = entry.conn.in_flight();
         let ending = answer.ending;
-        // A promise was dropped, and then its callback failed: counted once.
-        let is_told = answer.count > 1 && entry.conn.has_answered(rules, answer.last());
+        // Counted once.
+        let is_told = entry.conn.ends_again(rules, &answer);
         if let Some(run) = entry.run.as_ref().filter(|_| late) {
             run.add_due(answer.bytes.len());
             if ending != Ending::Continue {

@@ -50,6 +50,7 @@ impl<H: Handler> EventLoop<H> {
             self.spare_outputs.push(buffer);
         }
         if entry.is_quiet() {
+            // It was not idle when it was armed last, perhaps. Any other deadline comes no sooner than the one armed.
             if self.shared.rules.config.idle_timeout_ms > 0 {
                 self.arm(slot);
             }
