@@ -5,7 +5,8 @@ use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use reactor_tests::peers::{peer_server, peer_server_with_one_reactor, processor_time};
+use reactor_tests::load::{connect_from, flood_unread};
+use reactor_tests::peers::{peer_server, peer_server_with_one_reactor, processor_time, resident_bytes};
 use reactor_tests::{Client, Mode, alone, alphabet, assert_same_bytes, in_each_mode, run_program, wait_until};
 use socket2::SockRef;
 
@@ -14,6 +15,7 @@ in_each_mode!(
     reading_that_was_stopped_goes_on_when_the_peer_reads,
     out_of_band_bytes_are_no_part_of_a_request,
     one_that_floods_starves_nobody,
+    the_memory_that_a_flood_took_goes_back_to_the_system,
     requests_of_a_connection_that_reset_are_cancelled_while_queued,
     a_peer_that_sends_for_ever_gets_the_last_reply_and_the_end,
     many_servers_live_and_die_in_one_process,
@@ -117,6 +119,28 @@ fn one_that_floods_starves_nobody(mode: Mode) {
     });
     drop(others);
     server.stop();
+}
+
+// Beyond the peers' suites: a process that was flooded once does not stay as large as it was then.
+fn the_memory_that_a_flood_took_goes_back_to_the_system(mode: Mode) {
+    const LIMIT: u64 = 16 * 1024 * 1024;
+    let _alone = alone();
+    let server = peer_server(mode, "quiet=1,memory=16777216,frame=65536");
+    let mut asking = server.connect();
+    asking.ask(b"write 1\n", b"a");
+    let idle = resident_bytes(server.pid());
+    let streams: Vec<_> = (0..400).map(|number| connect_from(number, server.address())).collect();
+    for stream in &streams {
+        // What the system holds of the flood is no part of the process.
+        SockRef::from(stream).set_send_buffer_size(64 * 1024).expect("a buffer may be small");
+    }
+    let line = [b"echo ".to_vec(), vec![b'x'; 48 * 1024], b"\n".to_vec()].concat();
+    flood_unread(&streams, &line, Duration::from_millis(200), Duration::from_secs(20), || {});
+    let flooded = resident_bytes(server.pid());
+    assert!(flooded > idle + LIMIT / 2, "{flooded} bytes, {idle} before: that was no flood");
+    drop(streams);
+    wait_until("the memory to go back", || resident_bytes(server.pid()) < idle + LIMIT / 4);
+    asking.ask(b"write 1\n", b"a");
 }
 
 // libuv: threadpool-cancel. What a peer asked before it reset never begins, where it had not begun.

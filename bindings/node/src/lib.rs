@@ -3,6 +3,7 @@
 
 mod cleanup;
 mod config;
+mod heap;
 mod hub;
 mod lane;
 mod packing;

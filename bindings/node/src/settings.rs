@@ -4,6 +4,8 @@
 use napi_derive::napi;
 use reactor_core::{DrainReport, Error, Framing, Options, Order, Stats};
 
+use crate::heap;
+
 /// Options as lib/options.js hands them over: what is missing has the engine's default.
 #[napi(object)]
 pub struct NativeOptions {
@@ -57,6 +59,7 @@ impl NativeOptions {
     /// The same for the engine.
     pub(crate) fn to_options(&self) -> Result<Options, Error> {
         let mut options = Options::new();
+        heap::trim_when_due(&mut options);
         if let Some(order) = self.order {
             options.set_order(Order::from_number(order)?);
         }

@@ -10,6 +10,7 @@ use crate::adaptor::Callbacks;
 use crate::boundary;
 use crate::callbacks::{UserDataFree, reactor_close_fn, reactor_frame_fn, reactor_open_fn, reactor_process_fn};
 use crate::ffi::handle;
+use crate::ffi::heap;
 use crate::ffi::pointer::{self, Foreign};
 use crate::status::reactor_status;
 
@@ -34,8 +35,10 @@ pub struct reactor_options {
 
 impl Default for reactor_options {
     fn default() -> Self {
+        let mut settings = Options::new();
+        heap::trim_when_due(&mut settings);
         reactor_options {
-            settings: Options::new(),
+            settings,
             on_open: None,
             on_close: None,
             frame: None,

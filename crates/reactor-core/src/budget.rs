@@ -2,6 +2,9 @@
 //! or who waits for it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::heap_trim::HeapTrim;
 
 /// Buffered input, requests in flight and unsent output of all connections of a server, in bytes.
 #[derive(Debug)]
@@ -10,6 +13,7 @@ pub(crate) struct Budget {
     used_bytes: AtomicUsize,
     /// From the limit down to 7/8 of it.
     short: AtomicBool,
+    trim: HeapTrim,
 }
 
 /// What a change meant.
@@ -23,7 +27,12 @@ pub(crate) enum Change {
 
 impl Budget {
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Budget { limit_bytes, used_bytes: AtomicUsize::new(0), short: AtomicBool::new(false) }
+        Budget {
+            limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+            short: AtomicBool::new(false),
+            trim: HeapTrim::new(limit_bytes),
+        }
     }
 
     pub(crate) fn used_bytes(&self) -> usize {
@@ -45,10 +54,20 @@ impl Budget {
         !self.is_short() && self.used_bytes().saturating_add(bytes) <= self.limit_bytes
     }
 
+    /// Whether whoever asks is to trim the heap; then it is to be told with [`trimmed`](Budget::trimmed).
+    pub(crate) fn is_trim_due(&self, now_ms: u64) -> bool {
+        self.trim.is_due(self.used_bytes(), now_ms)
+    }
+
+    pub(crate) fn trimmed(&self, now_ms: u64, took: Duration) {
+        self.trim.trimmed(now_ms, took);
+    }
+
     /// Somebody who held `before` bytes holds `after` now.
     pub(crate) fn change(&self, before: usize, after: usize) -> Change {
         if after > before {
             let used = self.used_bytes.fetch_add(after - before, Ordering::SeqCst) + (after - before);
+            self.trim.rose(used);
             if used >= self.limit_bytes && !self.is_short() {
                 self.short.store(true, Ordering::SeqCst);
                 // Another may have given back meanwhile, when nothing was short yet.
@@ -56,6 +75,7 @@ impl Budget {
             }
         } else if after < before {
             let used = self.used_bytes.fetch_sub(before - after, Ordering::SeqCst) - (before - after);
+            self.trim.fell(before - after);
             return self.ease(used);
         }
         Change::None

@@ -11,6 +11,11 @@ pub(crate) const READ_BUFFER_BYTES: usize = 66 * 1024;
 /// between buffers, and because it keeps apart what different threads asked for (seen: a fifth with one loop, half with
 /// two loops and workers).
 pub(crate) const HEAP_SHARE: usize = 3;
+/// While memory is used so far that the heap is trimmed now and then, connections let go at least so many bytes from one
+/// trim to the next.
+pub(crate) const HEAP_TRIM_BYTES: usize = 4 * 1024 * 1024;
+/// After a trim there is none for so many times as long as it took, unless a quarter of the limit was let go since.
+pub(crate) const HEAP_TRIM_PAUSE: u64 = 9;
 /// What one read takes of a connection half of whose requests in flight are taken up: more would only wait.
 pub(crate) const BACKLOG_READ_BYTES: usize = 16 * 1024;
 /// What one read takes while memory is short, of a frame whose length is not known: what it takes beyond the frame
@@ -97,6 +102,7 @@ pub(crate) struct Config {
     pub(crate) output_high_bytes: usize,
     pub(crate) output_limit_bytes: usize,
     pub(crate) memory_limit_bytes: usize,
+    pub(crate) heap_trim: Option<fn()>,
     pub(crate) frame_timeout_ms: u64,
     pub(crate) write_timeout_ms: u64,
     pub(crate) idle_timeout_ms: u64,

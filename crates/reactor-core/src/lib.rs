@@ -57,6 +57,7 @@ mod framing_properties;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handler;
+mod heap_trim;
 #[cfg_attr(all(test, not(loom)), path = "simulation/listener.rs")]
 mod listener;
 mod mailbox;

@@ -95,6 +95,14 @@ impl Batch {
         self.head = 0;
     }
 
+    /// As [`clear`](Batch::clear), and keeps no large buffer: nobody counts it any more.
+    fn drop_all(&mut self) {
+        self.clear();
+        if self.bytes.capacity() > RECYCLED_BYTES {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// A batch that was done gives its buffer to the next reply. Requests come from the loop's thread and replies go
     /// there, so all of them stay in one heap of the allocator, which keeps a heap for each thread that asks.
     pub(crate) fn give_buffer(&mut self, reply: &mut Vec<u8>) {
@@ -177,8 +185,8 @@ struct State<D> {
 impl<D> State<D> {
     fn stop(&mut self) {
         self.last_begun = true;
-        self.inbound.clear();
-        self.unfinished.clear();
+        self.inbound.drop_all();
+        self.unfinished.drop_all();
     }
 }
 
@@ -323,8 +331,8 @@ impl<D: Clone> Run<D> {
     pub(crate) fn end(&self) -> bool {
         let mut state = self.lock();
         state.ended = true;
-        state.inbound.clear();
-        state.unfinished.clear();
+        state.inbound.drop_all();
+        state.unfinished.drop_all();
         state.running > 0
     }
 
@@ -419,6 +427,10 @@ impl<D: Clone> Run<D> {
             return Left::Done;
         }
         if !batch.is_empty() {
+            if batch.head > RECYCLED_BYTES {
+                // What was begun is not counted any more.
+                batch.fit();
+            }
             mem::swap(&mut state.unfinished, batch);
         }
         batch.clear();

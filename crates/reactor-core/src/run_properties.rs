@@ -7,6 +7,7 @@ use std::time::Instant;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
 use crate::run::{Batch, Leave, Left, Run, Schedule, Take};
 
@@ -446,6 +447,39 @@ proptest! {
         world.finish();
         prop_assert_eq!(world.next_number, 1);
     }
+}
+
+/// Who counted it counts it no more, and a worker may come by much later.
+#[test]
+fn a_run_that_nothing_more_begins_of_holds_no_large_buffer() {
+    let ways: [fn(&Run<()>); 2] = [|run| _ = run.end(), Run::stop];
+    for way in ways {
+        let run = Run::new(true, None, usize::MAX);
+        run.assign(conn(1), (), 0, 0);
+        let mut batch = Batch::default();
+        batch.push(&[1; 2 * RECYCLED_BYTES]);
+        run.push(Instant::now(), &mut batch);
+        assert!(run.is_larger_than(RECYCLED_BYTES));
+        way(&run);
+        assert!(!run.is_larger_than(RECYCLED_BYTES));
+    }
+}
+
+/// What a worker has done of what it took is not counted any more.
+#[test]
+fn what_was_begun_takes_no_memory_beside_what_was_not() {
+    let large = 2 * RECYCLED_BYTES;
+    let run: Run<()> = Run::new(true, None, usize::MAX);
+    run.assign(conn(1), (), 0, 0);
+    let mut batch = Batch::default();
+    batch.push(&vec![1; large]);
+    batch.push(&vec![2; large]);
+    run.push(Instant::now(), &mut batch);
+    let mut taken = Batch::default();
+    assert_eq!(run.take(&mut taken).what, Take::Begin { number: 0 });
+    assert_eq!(taken.pop().map(<[u8]>::len), Some(large));
+    assert_eq!(run.leave(&mut taken, 1, Leave::Free), Left::Again);
+    assert!(run.is_larger_than(large - 1) && !run.is_larger_than(large + large / 2));
 }
 
 #[test]

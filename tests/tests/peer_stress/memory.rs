@@ -41,7 +41,7 @@ pub(crate) fn slow_readers(mode: Mode, size: &Size) -> Verdict {
     }
 }
 
-// R14: memory_limit 64 MiB under a flood of ten thousand.
+// R14: memory_limit 64 MiB under a flood of ten thousand, and while they leave; and what is left of it then.
 pub(crate) fn flooded(mode: Mode, size: &Size) -> Verdict {
     const LIMIT: f64 = 64.0 * MIB;
     let count = size.of(9_900);
@@ -58,15 +58,24 @@ pub(crate) fn flooded(mode: Mode, size: &Size) -> Verdict {
     forget_peak(server.pid());
     let line = [b"echo ".to_vec(), vec![b'x'; 48 * 1024], b"\n".to_vec()].concat();
     flood_unread(&streams, &line, Duration::from_secs(1), Duration::from_secs(60), || {});
+    drop(streams);
+    let mut left = 0.0;
+    wait_until("all to be closed", || {
+        bystander.send(b"stats\n");
+        let stats = bystander.receive_until(b"\n");
+        left = resident_bytes(server.pid()) as f64;
+        stats.starts_with(b"open=1 ")
+    });
     let peak = peak_bytes(server.pid()) as f64;
     let limit = LIMIT * 1.25 + idle;
     Verdict {
         figures: format!(
-            "{count} that flood: {:.1} MiB at most, idle {:.1} MiB, the limit is {:.1} MiB",
+            "{count} that flood: {:.1} MiB at most, idle {:.1} MiB, the limit is {:.1} MiB; {:.1} MiB once they had gone",
             peak / MIB,
             idle / MIB,
-            limit / MIB
+            limit / MIB,
+            left / MIB
         ),
-        holds: peak <= limit,
+        holds: peak <= limit && left <= idle + LIMIT / 4.0,
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod callback;
 pub(crate) mod handle;
+pub(crate) mod heap;
 pub(crate) mod pointer;
 pub(crate) mod sized;
 pub(crate) mod slice;

@@ -6,6 +6,7 @@
 
 use std::mem;
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 use nix::sys::socket::{MsgFlags, recv};
 
@@ -87,6 +88,20 @@ impl<H: Handler> EventLoop<H> {
             if let Some(bytes) = self.whole_frame_is_there(slot) {
                 self.pass(slot, bytes);
             }
+        }
+    }
+
+    /// Has the allocator give back what is free, where that is due.
+    pub(crate) fn trim_heap(&self) {
+        let budget = &self.shared.budget;
+        if let Some(trim) = self.shared.rules.config.heap_trim
+            && budget.is_trim_due(self.now_ms)
+        {
+            let began = Instant::now();
+            trim();
+            let took = began.elapsed();
+            budget.trimmed(self.now_ms, took);
+            log::debug!("trimming the heap with {} bytes in use took {} us", budget.used_bytes(), took.as_micros());
         }
     }
 

@@ -140,6 +140,7 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.share_memory();
+            self.trim_heap();
             self.obey_stop();
             self.feed_workers();
             self.table.recycle();
