@@ -3,6 +3,8 @@
 /// Requests that wait in a lane until JavaScript takes them: never more. What JavaScript has taken and not answered
 /// `maxInFlight` limits, for each connection.
 pub(crate) const LANE_REQUESTS: usize = 8192;
+/// With so many waiting the bell is rung before the reactor's turn is over.
+pub(crate) const RING_REQUESTS: usize = 256;
 /// So many reactors, at the most, may have asked for room before one of them took the last (reactor-core's limit on
 /// threads of one kind).
 const REACTORS: usize = 1024;

@@ -136,6 +136,10 @@ impl Handler for Requests {
         Ok(())
     }
 
+    fn turn_over(&self, _reactor: usize) {
+        self.0.lanes.iter().for_each(Lane::turn_over);
+    }
+
     fn close(&self, conn: ConnId, reason: CloseReason, _os_error: i32, home: Arc<Home>) {
         let lane = &self.0.lanes[home.lane];
         lane.connections.fetch_sub(1, Ordering::Relaxed);

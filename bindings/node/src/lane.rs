@@ -10,7 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use reactor_core::{Batch, Deferred};
 use slab::Slab;
 
-use crate::config::{EASED_BYTES, EASED_REQUESTS, FULL_BYTES, FULL_REQUESTS, LANE_NEWS};
+use crate::config::{EASED_BYTES, EASED_REQUESTS, FULL_BYTES, FULL_REQUESTS, LANE_NEWS, RING_REQUESTS};
 use crate::hub::Home;
 use crate::packing::{Act, Kind, Outbox, PackedReply, replies};
 
@@ -23,6 +23,8 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// The bell was rung, and JavaScript has not yet found the lane empty: it comes again by itself.
     rung: AtomicBool,
+    /// Requests wait, and the bell is rung for them when the turn of the reactor that brought them is over.
+    unrung: AtomicBool,
     /// From FULL_REQUESTS or FULL_BYTES that wait down to EASED_REQUESTS and EASED_BYTES. Changed under the lock.
     full: AtomicBool,
     /// Connections at home here.
@@ -114,7 +116,7 @@ impl Lane {
         if eased { Room::Again } else { Room::AsBefore }
     }
 
-    /// Queues a request; its promise is kept by a reply with its key.
+    /// Queues a request; its promise is kept by a reply with its key. Rings when the turn is over, or where many wait.
     pub(crate) fn request(&self, conn: u64, payload: &[u8], deferred: Deferred, home: Arc<Home>) {
         let mut state = self.lock();
         let key = state.open.insert((deferred, home));
@@ -126,7 +128,19 @@ impl Lane {
         }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         drop(state);
-        self.ring();
+        if requests >= RING_REQUESTS {
+            self.ring();
+        } else {
+            self.unrung.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The turn of a reactor is over: rings once for all it brought. For each by itself JavaScript would wake up before
+    /// the second was there.
+    pub(crate) fn turn_over(&self) {
+        if self.unrung.load(Ordering::Relaxed) && self.unrung.swap(false, Ordering::Relaxed) {
+            self.ring();
+        }
     }
 
     /// Queues news of a connection.

@@ -36,6 +36,14 @@ pub(crate) fn has_room<H: Handler>(handler: &H, conn: ConnId, data: &H::Data) ->
     })
 }
 
+/// Tells the handler that a turn is over. Costs nothing where it does not want to know.
+pub(crate) fn turn_over<H: Handler>(handler: &H, reactor: usize) {
+    // Unwind safety: as in `contained`; a loop shares nothing with it.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.turn_over(reactor))) {
+        log::error!("reactor {reactor}: turn_over panicked: {}", message_of(panic.as_ref()));
+    }
+}
+
 /// A request on its way to the handler.
 pub(crate) struct Request<'a, D> {
     pub(crate) conn: ConnId,

@@ -44,6 +44,12 @@ pub trait Handler: Send + Sync + 'static {
     /// by then is the answer until the failure is known: its reply may have left, and those that follow it in order too.
     fn process(&self, request: &[u8], reply: &mut Reply<'_, Self::Data>) -> Result<(), Failed>;
 
+    /// A turn of this reactor's loop is over in which [`process`](Handler::process) was called on its thread: what was
+    /// put together meanwhile can be handed on at once. Not called where workers run the requests.
+    fn turn_over(&self, reactor: usize) {
+        let _ = reactor;
+    }
+
     /// The connection's last call, exactly once for each that [`open`](Handler::open) took; no
     /// [`process`](Handler::process) for it is still running. `os_error` is errno where `reason` is
     /// [`CloseReason::Reset`], else 0. Runs on the connection's reactor thread.

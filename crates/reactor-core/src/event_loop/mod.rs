@@ -13,11 +13,13 @@ mod turn;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
+use crate::call;
 use crate::config::{EVENTS_PER_POLL, READ_BUFFER_BYTES, READ_HEADROOM_BYTES};
 use crate::conn_id::ConnId;
 use crate::event_loop::acceptor::Acceptor;
@@ -70,6 +72,8 @@ pub(crate) struct EventLoop<H: Handler> {
     to_pool: Vec<Arc<Run<H::Data>>>,
     watch: Watch,
     watching: bool,
+    /// How many requests had begun when the handler was told that a turn is over.
+    told_requests: u64,
 }
 
 impl<H: Handler> EventLoop<H> {
@@ -107,6 +111,7 @@ impl<H: Handler> EventLoop<H> {
             to_pool: Vec::new(),
             watch: Watch::new(),
             watching: false,
+            told_requests: 0,
         })
     }
 
@@ -141,6 +146,7 @@ impl<H: Handler> EventLoop<H> {
             }
             self.share_memory();
             self.trim_heap();
+            self.tell_turn_over();
             self.obey_stop();
             self.feed_workers();
             self.table.recycle();
@@ -176,6 +182,14 @@ impl<H: Handler> EventLoop<H> {
         let watch_ms = self.watching.then_some(self.now_ms + 1);
         let first_ms = [self.timers.first_ms(), accept_ms, stop_ms, watch_ms].into_iter().flatten().min()?;
         Some(Duration::from_millis(first_ms.saturating_sub(self.now_ms)))
+    }
+
+    /// Tells the handler, where the turn had requests for it.
+    fn tell_turn_over(&mut self) {
+        let requests = self.reactor().stats.requests.get();
+        if self.pool.is_none() && mem::replace(&mut self.told_requests, requests) != requests {
+            call::turn_over(&*self.handler, self.index);
+        }
     }
 
     /// Hands the turn's work to the workers, and sees to those that are stuck.

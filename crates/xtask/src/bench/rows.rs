@@ -211,6 +211,8 @@ fn p11() -> Scene {
     let load = Load::run("--connections 128 --size 64");
     Scene::new("P11", "echo, function handler")
         .with(Program::NodeNet, Work::Echo, &load, false)
+        // What there is to gain: it has no JavaScript at all.
+        .with(RAW, Work::Echo, &load, false)
         .with(Program::Function, Work::Echo, &load, false)
         .at_least(Metric::Rate, 1.5, "node net")
         .at_most(Metric::Cpu, 0.65, "node net")

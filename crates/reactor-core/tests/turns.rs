@@ -1,0 +1,94 @@
+//! Owns the promises of `Handler::turn_over`: it comes after the requests of a turn, on their thread. Knows the public API
+//! alone.
+
+mod harness_a;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+
+use harness_a::{Client, Setup, in_each_mode, lines};
+use reactor_core::{ConnId, Deferred, Failed, Handler, Order, Peer, Reply, Server};
+
+in_each_mode! {
+    what_a_turn_brought_can_be_answered_at_its_end;
+    a_panic_at_the_end_of_a_turn_costs_nothing;
+}
+
+type Asked = (ThreadId, Vec<u8>, Deferred);
+
+/// Keeps requests until their turn is over, and answers each with itself then. With workers there is no such time: at
+/// once.
+struct Collector {
+    has_workers: bool,
+    panics: bool,
+    asked: Mutex<Vec<Asked>>,
+    turns: Arc<AtomicUsize>,
+}
+
+impl Handler for Collector {
+    type Data = ();
+
+    fn open(&self, _conn: ConnId, _peer: Peer) -> Option<()> {
+        Some(())
+    }
+
+    fn process(&self, request: &[u8], reply: &mut Reply<'_, ()>) -> Result<(), Failed> {
+        let promise = reply.defer().map_err(|_| Failed)?;
+        if self.has_workers {
+            return promise.complete(request).map_err(|_| Failed);
+        }
+        self.asked.lock().expect("nobody panics with it").push((thread::current().id(), request.to_vec(), promise));
+        Ok(())
+    }
+
+    fn turn_over(&self, _reactor: usize) {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        let here = thread::current().id();
+        let mut asked = self.asked.lock().expect("nobody panics with it");
+        // Those of another reactor are for the end of its turn.
+        let mine: Vec<_> = asked.extract_if(.., |(thread, ..)| *thread == here).collect();
+        drop(asked);
+        assert!(!mine.is_empty(), "a turn without requests is none to tell of");
+        for (_, request, promise) in mine {
+            promise.complete(&request).expect("the client is there");
+        }
+        assert!(!self.panics, "as asked for");
+    }
+}
+
+fn serve(setup: Setup, order: Order, panics: bool) -> (Server, Arc<AtomicUsize>) {
+    let mut options = setup.framed(lines(false));
+    options.set_order(order);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let has_workers = setup.has_workers();
+    let collector = Collector { has_workers, panics, asked: Mutex::default(), turns: Arc::clone(&turns) };
+    let server = Server::start("127.0.0.1:0", setup.mode(), &options, collector);
+    (server.expect("the server starts"), turns)
+}
+
+/// Asks over several connections, and has each answer; says how often a turn was over meanwhile.
+fn ask(setup: Setup, order: Order, panics: bool) -> usize {
+    let (server, turns) = serve(setup, order, panics);
+    let mut clients: Vec<_> = (0..4).map(|_| Client::to(server.local_address())).collect();
+    let lines: Vec<u8> = (0..50).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
+    for client in &mut clients {
+        client.send(&lines);
+    }
+    for client in &mut clients {
+        client.expect(&lines);
+    }
+    drop(server);
+    turns.load(Ordering::SeqCst)
+}
+
+fn what_a_turn_brought_can_be_answered_at_its_end(setup: Setup) {
+    for order in [Order::Serial, Order::Parallel] {
+        let turns = ask(setup, order, false);
+        assert_eq!(turns == 0, setup.has_workers(), "{turns} turns");
+    }
+}
+
+fn a_panic_at_the_end_of_a_turn_costs_nothing(setup: Setup) {
+    ask(setup, Order::Parallel, true);
+}
