@@ -225,8 +225,9 @@ for (const mode of MODES) {
       });
       const clients = await Promise.all(Array.from({ length: 6 }, () => connect(t, server)));
       const threads = new Set();
+      // All of them are there before the first ends: else it might leave its place to the second.
+      for (const client of clients) assert.equal(await client.line(), 'welcome');
       for (const client of clients) {
-        assert.equal(await client.line(), 'welcome');
         const [thread, openedIn, id] = (await client.ask('who')).split(' ');
         assert.equal(thread, openedIn);
         threads.add(thread);

@@ -3,6 +3,7 @@
 
 mod harness_a;
 
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -21,6 +22,7 @@ in_each_mode! {
     a_broadcast_from_a_thread_reaches_all;
     broadcasts_of_each_thread_keep_their_order;
     a_broadcast_from_a_callback_reaches_all_and_leaves_before_its_reply;
+    a_broadcast_does_not_reach_who_connects_after_it;
     a_push_after_the_peers_fin_still_arrives;
     a_close_answers_what_was_admitted_and_then_ends;
     a_close_of_an_idle_connection_ends_it;
@@ -259,6 +261,37 @@ fn a_send_of_a_worker_arrives_while_its_callback_still_runs() {
             client.expect(b"two\n");
         }
     }
+}
+
+/// The loop may accept in the very turn in which the broadcast was made.
+fn a_broadcast_does_not_reach_who_connects_after_it(setup: Setup) {
+    let (began, begins) = channel();
+    let (go, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let service = Service::new(move |server, request, reply| {
+        if request != b"ping\n" {
+            if request == b"cast\n" {
+                server.broadcast(b"news\n").map_err(|_| Failed)?;
+            }
+            let _ = began.send(());
+            let _ = gate.lock().map(|gate| gate.recv());
+        }
+        answer(reply, request)
+    });
+    let running = service.start(setup, &setup.framed(lines(false)));
+    let (mut holder, _) = running.connect();
+    let (mut caster, _) = running.connect();
+    holder.send(b"hold\n");
+    next(&begins);
+    caster.send(b"cast\n");
+    // Where the loop is held up, it finds both the request and someone to accept when it goes on.
+    let _someone = running.dial();
+    go.send(()).expect("the service is there");
+    next(&begins);
+    let mut late = running.dial();
+    go.send(()).expect("the service is there");
+    late.send(b"ping\n");
+    late.expect(b"ping\n");
 }
 
 fn a_push_after_the_peers_fin_still_arrives(setup: Setup) {

@@ -29,15 +29,25 @@ impl<H: Handler> EventLoop<H> {
                 return;
             };
             let Some((socket, peer)) = acceptor.accept(now_ms, &self.shared.accept_errors) else { return };
-            if self.table.len() >= self.shared.rules.config.max_connections {
+            if self.table.len() + self.accepted.len() >= self.shared.rules.config.max_connections {
                 log::debug!("a connection from {peer} is dropped: max_connections are open");
                 self.reactor().stats.accepted.add(1);
                 self.reactor().stats.refused.add(1);
                 continue;
             }
             self.reactor().open.fetch_add(1, Ordering::Relaxed);
+            self.accepted.push((socket, peer));
+        }
+    }
+
+    /// Opens what was accepted, once the mail that was there then is through: a broadcast does not reach who connects
+    /// after it was made.
+    pub(crate) fn open_accepted(&mut self) {
+        let mut accepted = mem::take(&mut self.accepted);
+        for (socket, peer) in accepted.drain(..) {
             self.open(socket, peer);
         }
+        self.accepted = accepted;
     }
 
     /// Takes a connection, if the handler wants it.

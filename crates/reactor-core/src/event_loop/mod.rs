@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use socket2::Socket;
 
 use crate::call;
 use crate::config::{EVENTS_PER_POLL, READ_BUFFER_BYTES, READ_HEADROOM_BYTES};
@@ -25,7 +26,7 @@ use crate::conn_id::ConnId;
 use crate::event_loop::acceptor::Acceptor;
 use crate::event_loop::memory::Waiting;
 use crate::event_loop::table::Table;
-use crate::handler::Handler;
+use crate::handler::{Handler, Peer};
 use crate::listener::Listener;
 use crate::run::{Batch, Run};
 use crate::shared::{LoopShared, Shared};
@@ -45,6 +46,8 @@ pub(crate) struct EventLoop<H: Handler> {
     poll: Poll,
     /// In MULTI the main reactor has it.
     acceptor: Option<Acceptor>,
+    /// Accepted in this turn, and not opened.
+    accepted: Vec<(Socket, Peer)>,
     table: Table<H::Data>,
     timers: Timers,
     /// Slots that have more to do than their turn allowed, or were answered by mail.
@@ -93,6 +96,7 @@ impl<H: Handler> EventLoop<H> {
             pool,
             poll,
             acceptor,
+            accepted: Vec::new(),
             table: Table::new(index),
             timers: Timers::default(),
             ready: VecDeque::new(),
@@ -137,6 +141,7 @@ impl<H: Handler> EventLoop<H> {
             self.accept();
             self.reactor().mailbox.take(&mut mail, &mut mailed_bytes);
             self.on_mail(&mut mail, &mut mailed_bytes);
+            self.open_accepted();
             self.on_time();
             for _ in 0..self.ready.len() {
                 if let Some(slot) = self.ready.pop_front() {

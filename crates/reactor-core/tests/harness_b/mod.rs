@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -181,31 +181,50 @@ impl Events {
 /// Keeps the loops in a callback, so that what comes meanwhile they find all at once.
 #[derive(Default)]
 pub(crate) struct Gate {
-    shut: Mutex<bool>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct GateState {
+    shut: bool,
+    /// Loops that stand at it.
+    held: usize,
+}
+
 impl Gate {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().expect("nobody panics with it")
+    }
+
     /// Shuts the gate and brings each loop to it; says by which connections.
     pub(crate) fn shut(&self, wiring: Wiring, server: &Handle, events: &Events) -> Vec<Client> {
-        *self.shut.lock().expect("nobody panics with it") = true;
-        (0..wiring.reactors())
-            .map(|_| {
+        self.lock().shut = true;
+        (1..=wiring.reactors())
+            .map(|count| {
                 let client = Client::connect(server);
                 events.opened();
+                // What was told may have been the opening of an earlier one.
+                let state = self.changed.wait_timeout_while(self.lock(), WAIT, |state| state.held < count);
+                assert!(!state.expect("nobody panics with it").1.timed_out(), "a loop does not come to the gate");
                 client
             })
             .collect()
     }
 
     pub(crate) fn open(&self) {
-        *self.shut.lock().expect("nobody panics with it") = false;
+        self.lock().shut = false;
         self.changed.notify_all();
     }
 
     fn pass(&self) {
-        let shut = self.shut.lock().expect("nobody panics with it");
-        drop(self.changed.wait_timeout_while(shut, WAIT, |shut| *shut).expect("nobody panics with it"));
+        let mut state = self.lock();
+        if state.shut {
+            state.held += 1;
+            self.changed.notify_all();
+            state = self.changed.wait_timeout_while(state, WAIT, |state| state.shut).expect("nobody panics with it").0;
+            state.held -= 1;
+        }
     }
 }
 
