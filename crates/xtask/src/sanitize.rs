@@ -85,6 +85,15 @@ impl Kind {
         }
     }
 
+    /// The compiler of the hosts, or what they run under.
+    fn needs(self) -> &'static str {
+        match self {
+            Kind::Address => "gcc",
+            Kind::Thread => "clang",
+            Kind::Memcheck => "valgrind",
+        }
+    }
+
     /// What is put in first, as `tests/c/peer_seeded_fault.c` names it, and what its report has to say.
     fn seeded(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -133,6 +142,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
 /// The library, a root for the harness whose target is our own, and a compiler that adds the sanitizer.
 fn prepare(workspace: &Workspace, kind: Kind) -> Result<Places> {
+    tools::of_sanitizer(workspace, kind.needs())?;
     let folder = workspace.sanitize_dir().join(kind.name());
     fs::create_dir_all(folder.join("root/target")).with_context(|| format!("making {}", folder.display()))?;
     for name in ["include", "examples", "tests"] {

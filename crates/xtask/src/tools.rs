@@ -44,6 +44,12 @@ pub(crate) fn npm(workspace: &Workspace) -> Result<Command> {
     )
 }
 
+/// What a sanitizer needs beside Rust.
+pub(crate) fn of_sanitizer(workspace: &Workspace, program: &'static str) -> Result<()> {
+    let remedy = format!("the C suite needs it here; install the package {program}");
+    found(workspace, program, &remedy).map(drop)
+}
+
 /// The command of this line, which may carry arguments ("ccache gcc"), to be run at the root.
 fn found(workspace: &Workspace, line: &str, remedy: &str) -> Result<Command> {
     let mut words = line.split_whitespace();
