@@ -45,6 +45,10 @@ impl<H: Handler> EventLoop<H> {
         if event.is_error() {
             entry.ask_for_error(&self.shared.rules);
         }
+        if entry.queued {
+            // It gave way to others, and has its turn behind them in this very pass.
+            return;
+        }
         self.turn(slot);
     }
 
