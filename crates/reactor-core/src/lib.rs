@@ -7,12 +7,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     any(test, feature = "fuzzing"),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "where a part stands in for another, or is built for a fuzzer, not all is used"
-    )
+    expect(dead_code, reason = "where a part stands in for another, or is built for a fuzzer, not all is used")
 )]
+#![cfg_attr(any(all(test, not(loom)), feature = "fuzzing"), expect(unused_imports, reason = "as above"))]
 
 // Unit tests run the loop over a simulated network, clock and crew of workers: see `simulation`.
 #[cfg(all(test, not(loom)))]
