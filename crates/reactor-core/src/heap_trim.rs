@@ -52,7 +52,13 @@ impl HeapTrim {
     }
 
     /// Whether whoever asks is to trim the heap now: one does, of all that ask at once.
+    #[inline]
     pub(crate) fn is_due(&self, used_bytes: usize, now_ms: u64) -> bool {
+        self.stage.load(Ordering::Relaxed) != CALM && self.is_due_now(used_bytes, now_ms)
+    }
+
+    #[cold]
+    fn is_due_now(&self, used_bytes: usize, now_ms: u64) -> bool {
         match self.stage.load(Ordering::Relaxed) {
             FULL if used_bytes <= self.limit_bytes / 4 => self.ebb(FULL, EBBING),
             FULL => {

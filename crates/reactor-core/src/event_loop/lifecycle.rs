@@ -43,6 +43,9 @@ impl<H: Handler> EventLoop<H> {
     /// Opens what was accepted, once the mail that was there then is through: a broadcast does not reach who connects
     /// after it was made.
     pub(crate) fn open_accepted(&mut self) {
+        if self.accepted.is_empty() {
+            return;
+        }
         let mut accepted = mem::take(&mut self.accepted);
         for (socket, peer) in accepted.drain(..) {
             self.open(socket, peer);

@@ -94,8 +94,8 @@ impl<H: Handler> EventLoop<H> {
     /// Has the allocator give back what is free, where that is due.
     pub(crate) fn trim_heap(&self) {
         let budget = &self.shared.budget;
-        if let Some(trim) = self.shared.rules.config.heap_trim
-            && budget.is_trim_due(self.now_ms)
+        if budget.is_trim_due(self.now_ms)
+            && let Some(trim) = self.shared.rules.config.heap_trim
         {
             let began = Instant::now();
             trim();
