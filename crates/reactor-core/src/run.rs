@@ -95,7 +95,7 @@ impl Batch {
         self.head = 0;
     }
 
-    /// As [`clear`](Batch::clear), and keeps no large buffer: nobody counts it any more.
+    /// As [`clear`](Batch::clear), and keeps no large buffer: nobody counts it.
     fn drop_all(&mut self) {
         self.clear();
         if self.bytes.capacity() > RECYCLED_BYTES {
@@ -107,11 +107,11 @@ impl Batch {
     /// there, so all of them stay in one heap of the allocator, which keeps a heap for each thread that asks.
     pub(crate) fn give_buffer(&mut self, reply: &mut Vec<u8>) {
         debug_assert!(self.is_empty());
-        self.clear();
         if reply.capacity() == 0 {
+            self.clear();
             mem::swap(&mut self.bytes, reply);
-        } else if self.bytes.capacity() > RECYCLED_BYTES {
-            self.bytes = Vec::new();
+        } else {
+            self.drop_all();
         }
     }
 
