@@ -292,8 +292,8 @@ impl Places {
 /// its first two stacks.
 fn is_seen_whole(report: &str) -> bool {
     let ours = |line: &&str| line.trim_start().starts_with('#') && (line.contains("/crates/") || line.contains(".c:"));
-    let stacks = report.split("\n\n").filter(|stack| stack.contains("#0 ")).take(2);
-    let innermost: Vec<&str> = stacks.filter_map(|stack| stack.lines().find(ours)).collect();
+    let stacks: Vec<&str> = report.split("\n\n").filter(|stack| stack.contains("#0 ")).take(2).collect();
+    let innermost: Vec<&str> = stacks.iter().filter_map(|stack| stack.lines().find(ours)).collect();
     let [one, other] = innermost[..] else { return false };
     let stands_in = |files: &[&str]| {
         let is_in = |frame: &str| files.iter().any(|file| frame.contains(&format!("/{file}:")));
@@ -301,7 +301,7 @@ fn is_seen_whole(report: &str) -> bool {
     };
     let within = !one.contains(".c:") && !other.contains(".c:");
     // The last owner of an Arc drops what it holds, behind a fence.
-    let last_owner = report.contains("::drop_slow");
+    let last_owner = stacks.iter().any(|stack| stack.contains("::drop_slow"));
     !(last_owner || stands_in(&UNSEEN_LOCKS) || (within && stands_in(&HANDED_OVER)))
 }
 
