@@ -47,6 +47,11 @@ impl Batch {
         self.head = 0;
     }
 
+    /// Whether its requests are large, taken together.
+    fn is_of_large_ones(&self) -> bool {
+        self.bytes.len() - self.head > self.ends.len() * RECYCLED_BYTES
+    }
+
     /// Keeps no more memory than what is left needs: it may wait long.
     fn fit(&mut self) {
         self.drop_popped();
@@ -427,8 +432,9 @@ impl<D: Clone> Run<D> {
             return Left::Done;
         }
         if !batch.is_empty() {
-            if batch.head > RECYCLED_BYTES {
-                // What was begun is not counted any more.
+            if batch.head > RECYCLED_BYTES && batch.is_of_large_ones() {
+                // What was begun is not counted any more. Many small ones had better keep their buffer: one that shrinks
+                // again and again leaves holes in the heap.
                 batch.fit();
             }
             mem::swap(&mut state.unfinished, batch);
