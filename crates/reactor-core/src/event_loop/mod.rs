@@ -150,11 +150,10 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.share_memory();
+            self.trim_heap();
             self.tell_turn_over();
             self.obey_stop();
             self.feed_workers();
-            // Others have all that the turn brought, and go on meanwhile.
-            self.trim_heap();
             self.table.recycle();
             let busy_us = self.turn_began.elapsed().as_micros() as u64;
             self.reactor().stats.loop_busy_us_max.raise(busy_us);
