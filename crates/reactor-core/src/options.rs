@@ -287,9 +287,9 @@ impl Options {
     /// lies between buffers of many sizes, so that a process may take twice as much as it uses.
     ///
     /// `trim` is called on a reactor thread: now and then while more than half of `memory_limit_bytes` is used, for a
-    /// tenth of the time, rarely up to a half, and as it falls to a quarter and to nothing. It must not panic. The core does not
-    /// know which allocator its program has: of glibc it is `malloc_trim(0)`, which the C library and the Node.js
-    /// package set; of mimalloc `mi_collect(true)`; of jemalloc the control `arena.<i>.purge`.
+    /// tenth of the time, rarely up to a half, and as it falls to a quarter and to nothing. It must not panic. The core
+    /// does not know which allocator its program has: of glibc it is `malloc_trim(0)`, which the C library and the
+    /// Node.js package set; of mimalloc `mi_collect(true)`; of jemalloc the control `arena.<i>.purge`.
     pub fn set_heap_trim(&mut self, trim: fn()) -> &mut Self {
         self.heap_trim = Some(trim);
         self

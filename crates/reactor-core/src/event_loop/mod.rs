@@ -150,6 +150,7 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.share_memory();
+            // Before workers are given more: behind that, a flood passed what memory_limit allows now and then.
             self.trim_heap();
             self.tell_turn_over();
             self.obey_stop();
