@@ -30,9 +30,29 @@ pub fn raise_descriptor_limit() -> u64 {
 /// Where the connection is refused.
 #[must_use]
 pub fn connect_from(number: usize, address: SocketAddr) -> TcpStream {
+    connect_prepared(number, address, |_| {})
+}
+
+/// As [`connect_from`], for one that floods and never reads: the system, on either side, takes little of it. With the
+/// segments of loopback, 64 KiB each, thousands would use up what the system has for TCP (tcp(7), tcp_mem), and it would
+/// reset connections of others.
+///
+/// # Panics
+/// Where the connection is refused.
+#[must_use]
+pub fn connect_narrow_from(number: usize, address: SocketAddr) -> TcpStream {
+    connect_prepared(number, address, |socket| {
+        socket.set_tcp_mss(1460).expect("TCP has the option");
+        socket.set_recv_buffer_size(16 * 1024).expect("a buffer may be small");
+        socket.set_send_buffer_size(64 * 1024).expect("a buffer may be small");
+    })
+}
+
+fn connect_prepared(number: usize, address: SocketAddr, prepare: impl FnOnce(&Socket)) -> TcpStream {
     let source = Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(number % 8).expect("it is below 8"));
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("descriptors are left");
     leave_port_to_connect(&socket);
+    prepare(&socket);
     socket.bind(&SocketAddr::from((source, 0)).into()).unwrap_or_else(|error| panic!("binding {source}: {error}"));
     socket.connect(&address.into()).unwrap_or_else(|error| panic!("connecting from {source} to {address}: {error}"));
     let stream = TcpStream::from(socket);

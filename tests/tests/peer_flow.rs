@@ -5,7 +5,7 @@ use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use reactor_tests::load::{connect_from, flood_unread};
+use reactor_tests::load::{connect_narrow_from, flood_unread};
 use reactor_tests::peers::{peer_server, peer_server_with_one_reactor, processor_time, resident_bytes};
 use reactor_tests::{Client, Mode, alone, alphabet, assert_same_bytes, in_each_mode, run_program, wait_until};
 use socket2::SockRef;
@@ -129,11 +129,7 @@ fn the_memory_that_a_flood_took_goes_back_to_the_system(mode: Mode) {
     let mut asking = server.connect();
     asking.ask(b"write 1\n", b"a");
     let idle = resident_bytes(server.pid());
-    let streams: Vec<_> = (0..400).map(|number| connect_from(number, server.address())).collect();
-    for stream in &streams {
-        // What the system holds of the flood is no part of the process.
-        SockRef::from(stream).set_send_buffer_size(64 * 1024).expect("a buffer may be small");
-    }
+    let streams: Vec<_> = (0..400).map(|number| connect_narrow_from(number, server.address())).collect();
     let line = [b"echo ".to_vec(), vec![b'x'; 48 * 1024], b"\n".to_vec()].concat();
     flood_unread(&streams, &line, Duration::from_millis(200), Duration::from_secs(20), || {});
     let flooded = resident_bytes(server.pid());

@@ -60,6 +60,7 @@ impl HeapTrim {
     #[cold]
     fn is_due_now(&self, used_bytes: usize, now_ms: u64) -> bool {
         match self.stage.load(Ordering::Relaxed) {
+            stage @ (FULL | EBBING) if used_bytes <= self.limit_bytes / 64 => self.ebb(stage, CALM),
             FULL if used_bytes <= self.limit_bytes / 4 => self.ebb(FULL, EBBING),
             FULL => {
                 let freed_bytes = self.freed_bytes.load(Ordering::Relaxed);
@@ -68,7 +69,6 @@ impl HeapTrim {
                     && self.has_rested(now_ms, freed_bytes >= 2 * least_bytes)
                     && exchange(&self.freed_bytes, freed_bytes)
             }
-            EBBING if used_bytes <= self.limit_bytes / 64 => self.ebb(EBBING, CALM),
             _ => false,
         }
     }
@@ -146,5 +146,7 @@ mod tests {
         assert_eq!(due, [false, true, false, true, false]);
         trim.rose(LIMIT / 2 - 1);
         assert!(!trim.is_due(0, 0), "it is calm");
+        trim.rose(LIMIT / 2);
+        assert!(trim.is_due(0, 0) && !trim.is_due(0, 0), "all went at once");
     }
 }

@@ -35,6 +35,7 @@ in_each_mode!(
     memory_is_given_back_whatever_held_it,
     start_refuses_a_memory_limit_in_which_a_frame_might_not_fit,
     one_that_was_let_in_and_left_a_partial_frame_behind_keeps_nobody_waiting,
+    memory_does_not_grow_by_each_that_is_let_in_while_another_stalls,
 );
 
 /// Frames of 64 bytes: room for a number, and small enough that many wait in one read.
@@ -634,4 +635,44 @@ fn one_that_was_let_in_and_left_a_partial_frame_behind_keeps_nobody_waiting(wiri
     for _ in 0..all {
         assert_eq!(events.closed().reason, CloseReason::ProtocolError, "its last frame never ended");
     }
+}
+
+/// Found by a flood: the one whose turn it was and those that had theirs while it stalled took no account of each other,
+/// and each change from one to the other let a reply more in that did not leave.
+fn memory_does_not_grow_by_each_that_is_let_in_while_another_stalls(wiring: Wiring) {
+    const ROOM: usize = 32 * FRAME;
+    const REPLY: usize = 8 * FRAME;
+    const HOLDERS: usize = 60;
+    let (server, _events) = serve(
+        wiring,
+        |options| {
+            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_memory_limit_bytes(ROOM).expect("in range").set_frame_timeout_ms(0);
+        },
+        |request, reply, _| match request[4] {
+            b'l' => reply.write(&pattern(1, REPLY)).map_err(|_| Failed),
+            _ => reply.write(b"short").map_err(|_| Failed),
+        },
+    );
+    let short = count(&[b's'; FRAME - 4]);
+    let holders: Vec<Client> = (0..HOLDERS).map(|_| Client::connect(&server)).collect();
+    holders.iter().for_each(|holder| holder.send(&short[..FRAME - 1]));
+    until("memory runs short", || memory(&server) >= ROOM / 8 * 7);
+    // Their frames are whole already, and their replies stay.
+    let unread: Vec<Client> = (0..HOLDERS).map(|_| Client::connect_narrow(&server)).collect();
+    unread.iter().for_each(|client| client.send(&count(b"long")));
+    until_reading_rests(&server);
+    for holder in &holders {
+        // Behind those that were read before memory ran short, each is the one whose turn it is, until this ends it.
+        holder.send(&short[FRAME - 1..]);
+        let before = memory(&server);
+        harness_b::comes_within(Duration::from_millis(10), || memory(&server) > before);
+    }
+    until_reading_rests(&server);
+    // Of each loop two, one that had its turn and one that came while it stalled, and a third of it for the allocator.
+    let limit = ROOM + ROOM / 64 + wiring.reactors() * 2 * (REPLY + FRAME) / 3 * 4;
+    let held = memory(&server);
+    assert!(held <= limit, "{held} bytes are held; memory_limit and what the loops may let in are {limit}");
+    drop(unread);
+    holders.iter().for_each(|holder| assert_eq!(holder.receive(5), b"short"));
 }

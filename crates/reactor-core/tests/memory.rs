@@ -55,10 +55,12 @@ fn connections(wanted: usize) -> usize {
 }
 
 /// A client that takes little and never reads. No buffer of it counts: those of the system are no part of the process.
+/// With the segments of loopback, 64 KiB each, thousands of them would use up what the system has for TCP (tcp(7), tcp_mem).
 fn connect(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("descriptors are left");
     socket.set_recv_buffer_size(16 * KIB).expect("a buffer may be small");
     socket.set_send_buffer_size(64 * KIB).expect("a buffer may be small");
+    socket.set_tcp_mss(1460).expect("TCP has the option");
     socket.connect(&address.into()).expect("the server accepts");
     socket.set_nonblocking(true).expect("a socket can be");
     socket.into()

@@ -25,8 +25,8 @@ pub(crate) struct Waiting {
     chosen: Option<(ConnId, u64)>,
     /// One that may read so many bytes now, for its whole frame is there.
     passed: Option<(ConnId, usize)>,
-    /// The last whose whole frame was let in.
-    last: Option<ConnId>,
+    /// The last that was chosen, and the last that had its turn while a chosen one stalled.
+    last: [Option<ConnId>; 2],
 }
 
 impl<H: Handler> EventLoop<H> {
@@ -63,7 +63,7 @@ impl<H: Handler> EventLoop<H> {
 
     /// Lets those go on that waited, if there is memory again, else the next one.
     pub(crate) fn share_memory(&mut self) {
-        if self.waiting.slots.is_empty() && self.waiting.chosen.is_none() && self.waiting.last.is_none() {
+        if self.waiting.slots.is_empty() && self.waiting.chosen.is_none() && self.waiting.last == [None; 2] {
             return;
         }
         if !self.shared.budget.is_short() {
@@ -74,7 +74,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let Some(stalls) = self.chosen_stalls() else {
             if let Some((done, _)) = self.waiting.chosen.take() {
-                self.waiting.last = Some(done);
+                self.waiting.last[0] = Some(done);
             }
             if self.next_may_come() {
                 self.choose();
@@ -105,13 +105,12 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Whether what the last one asked has been answered and has left, or is within the margin.
+    /// Whether what the last ones asked has been answered and has left, or is within the margin.
     fn next_may_come(&mut self) -> bool {
-        if self.shared.budget.is_within_margin() {
-            return true;
-        }
-        let last = self.waiting.last.and_then(|last| self.table.find(last));
-        last.is_none_or(|entry| entry.socket.is_none() || entry.conn.is_served())
+        let mut last = self.waiting.last.into_iter().flatten();
+        self.shared.budget.is_within_margin()
+            || last
+                .all(|last| self.table.find(last).is_none_or(|entry| entry.socket.is_none() || entry.conn.is_served()))
     }
 
     /// Whether the chosen connection has nothing to read; `None` where there is none any more that waits for its frame.
@@ -177,7 +176,7 @@ impl<H: Handler> EventLoop<H> {
         let Some(entry) = self.table.get(slot) else { return };
         entry.waits_for_memory = false;
         self.waiting.passed = Some((entry.id, bytes));
-        self.waiting.last = Some(entry.id);
+        self.waiting.last[1] = Some(entry.id);
         self.waiting.slots.retain(|waiting| *waiting != slot);
         self.turn(slot);
         self.waiting.passed = None;
