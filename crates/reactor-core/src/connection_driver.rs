@@ -14,7 +14,8 @@ use crate::framing_properties::Rest;
 use crate::handler::CloseReason;
 use crate::ordering::Ending;
 use crate::push::Push;
-use crate::run::{Batch, Run};
+use crate::requests::Requests;
+use crate::run::Run;
 use crate::shared::Shared;
 use crate::simulated_hosts::{Inline, Pooled, enqueue, give_to, server};
 use crate::worker_simulation::{Choices, Crew, Mail, WORKERS};
@@ -311,7 +312,7 @@ impl Driver {
         let Driver { model, crew, conn, run, .. } = self;
         let Some(run) = run else { return };
         let mut host =
-            Pooled { model, run, raw: rules.framer.is_raw(), batch: Batch::default(), queue: &mut crew.queue };
+            Pooled { model, run, raw: rules.framer.is_raw(), batch: Requests::default(), queue: &mut crew.queue };
         give_to(conn, rules, bytes, &mut host);
         if !host.batch.is_empty() {
             let schedule = run.push(Instant::now(), &mut host.batch);

@@ -64,6 +64,7 @@ mod options;
 mod ordering;
 mod output;
 mod push;
+mod requests;
 mod run;
 #[cfg(test)]
 mod run_properties;

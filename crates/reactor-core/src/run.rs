@@ -1,129 +1,15 @@
 //! Owns the run of a connection: the requests that its loop has handed over and no worker has begun, and who may begin
 //! the next. Loop and workers share it behind one short lock. Knows nothing of queues, threads or sockets.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::PoisonError;
 use std::time::Instant;
 
 use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
+use crate::requests::Requests;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-
-/// Requests, one behind the other in one buffer.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    bytes: Vec<u8>,
-    /// Where in `bytes` each request ends.
-    ends: VecDeque<usize>,
-    /// Where the first of them begins.
-    head: usize,
-}
-
-impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    pub(crate) fn push(&mut self, request: &[u8]) {
-        self.move_down();
-        self.bytes.extend_from_slice(request);
-        self.ends.push_back(self.bytes.len());
-    }
-
-    /// Drops the bytes of requests that were popped, once that is worth the copying.
-    fn move_down(&mut self) {
-        if self.head > self.bytes.len() / 2 {
-            self.drop_popped();
-        }
-    }
-
-    fn drop_popped(&mut self) {
-        self.bytes.drain(..self.head);
-        for end in &mut self.ends {
-            *end -= self.head;
-        }
-        self.head = 0;
-    }
-
-    /// Whether its requests are large, taken together.
-    fn is_of_large_ones(&self) -> bool {
-        self.bytes.len() - self.head > self.ends.len() * RECYCLED_BYTES
-    }
-
-    /// Keeps no more memory than what is left needs: it may wait long.
-    fn fit(&mut self) {
-        self.drop_popped();
-        self.bytes.shrink_to_fit();
-    }
-
-    /// Appends to the last request where both together have at most `max_bytes`; says whether it did.
-    fn join(&mut self, bytes: &[u8], max_bytes: usize) -> bool {
-        let Some(end) = self.ends.back().copied() else {
-            return false;
-        };
-        let begin = self.ends.iter().rev().nth(1).copied().unwrap_or(self.head);
-        if end - begin + bytes.len() > max_bytes {
-            return false;
-        }
-        self.bytes.extend_from_slice(bytes);
-        self.ends.pop_back();
-        self.ends.push_back(self.bytes.len());
-        true
-    }
-
-    /// Moves all requests of `other` behind these; without a copy where there are none.
-    fn append(&mut self, other: &mut Batch) {
-        if self.is_empty() {
-            mem::swap(self, other);
-        } else {
-            let mut begin = other.head;
-            for end in mem::take(&mut other.ends) {
-                self.push(&other.bytes[begin..end]);
-                begin = end;
-            }
-        }
-        other.clear();
-    }
-
-    /// The first request and, behind it, what is left.
-    pub(crate) fn pop(&mut self) -> Option<&[u8]> {
-        let end = self.ends.pop_front()?;
-        let begin = mem::replace(&mut self.head, end);
-        Some(&self.bytes[begin..end])
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.head = 0;
-    }
-
-    /// As [`clear`](Batch::clear), and keeps no large buffer: nobody counts it.
-    fn drop_all(&mut self) {
-        self.clear();
-        if self.bytes.capacity() > RECYCLED_BYTES {
-            self.bytes = Vec::new();
-        }
-    }
-
-    /// A batch that was done gives its buffer to the next reply. Requests come from the loop's thread and replies go
-    /// there, so all of them stay in one heap of the allocator, which keeps a heap for each thread that asks.
-    pub(crate) fn give_buffer(&mut self, reply: &mut Vec<u8>) {
-        debug_assert!(self.is_empty());
-        if reply.capacity() == 0 {
-            self.clear();
-            mem::swap(&mut self.bytes, reply);
-        } else {
-            self.drop_all();
-        }
-    }
-
-    fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-}
 
 /// Whether the loop has to put the run into the workers' queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +50,9 @@ struct State<D> {
     conn: ConnId,
     data: Option<D>,
     /// Handed over and not taken by a worker.
-    inbound: Batch,
+    inbound: Requests,
     /// In SERIAL: taken and given back unfinished, before `inbound`.
-    unfinished: Batch,
+    unfinished: Requests,
     /// The number of the first request that no worker has begun.
     next_request: u64,
     /// In SERIAL: in the queue, in a worker, or waiting for a deferred reply.
@@ -221,8 +107,8 @@ impl<D: Clone> Run<D> {
             state: Mutex::new(State {
                 conn: ConnId::NONE,
                 data: None,
-                inbound: Batch::default(),
-                unfinished: Batch::default(),
+                inbound: Requests::default(),
+                unfinished: Requests::default(),
                 next_request: 0,
                 scheduled: false,
                 tickets: 0,
@@ -263,8 +149,8 @@ impl<D: Clone> Run<D> {
     }
 
     /// Hands requests over.
-    pub(crate) fn push(&self, now: Instant, batch: &mut Batch) -> Schedule {
-        let count = batch.ends.len();
+    pub(crate) fn push(&self, now: Instant, batch: &mut Requests) -> Schedule {
+        let count = batch.len();
         let mut state = self.lock();
         if state.inbound.is_empty() {
             state.pushed = Some(now);
@@ -305,7 +191,7 @@ impl<D: Clone> Run<D> {
         if !mem::replace(&mut state.stalled, false) {
             return Schedule::Nothing;
         }
-        let waiting = state.inbound.ends.len() + state.unfinished.ends.len();
+        let waiting = state.inbound.len() + state.unfinished.len();
         let unticketed = if self.serial { waiting } else { waiting - state.tickets.min(waiting) };
         self.schedule(&mut state, unticketed)
     }
@@ -322,7 +208,7 @@ impl<D: Clone> Run<D> {
             return Schedule::Nothing;
         }
         state.scheduled = false;
-        let waiting = state.inbound.ends.len() + state.unfinished.ends.len();
+        let waiting = state.inbound.len() + state.unfinished.len();
         self.schedule(&mut state, waiting)
     }
 
@@ -378,7 +264,7 @@ impl<D: Clone> Run<D> {
 
     /// A worker took the run from the queue: moves what it may do to `batch`, which is empty. In SERIAL these are all
     /// requests there are (of raw ones the first, so that the rest may still join), else one.
-    pub(crate) fn take(&self, batch: &mut Batch) -> Taken<D> {
+    pub(crate) fn take(&self, batch: &mut Requests) -> Taken<D> {
         let mut state = self.lock();
         let state = &mut *state;
         let taken = |conn, what| Taken { conn, data: None, pushed: None, what };
@@ -397,7 +283,7 @@ impl<D: Clone> Run<D> {
         if self.serial && self.raw_max_bytes.is_none() {
             let waiting = if state.unfinished.is_empty() { &mut state.inbound } else { &mut state.unfinished };
             mem::swap(batch, waiting);
-        } else if state.inbound.ends.len() == 1 {
+        } else if state.inbound.len() == 1 {
             mem::swap(batch, &mut state.inbound);
             state.next_request += 1;
         } else if let Some(first) = state.inbound.pop() {
@@ -409,7 +295,7 @@ impl<D: Clone> Run<D> {
     }
 
     /// A worker leaves the run, having begun all requests before `next_request`; `batch` is what it did not begin.
-    pub(crate) fn leave(&self, batch: &mut Batch, next_request: u64, how: Leave) -> Left {
+    pub(crate) fn leave(&self, batch: &mut Requests, next_request: u64, how: Leave) -> Left {
         let mut state = self.lock();
         let state = &mut *state;
         state.running -= 1;
@@ -432,11 +318,7 @@ impl<D: Clone> Run<D> {
             return Left::Done;
         }
         if !batch.is_empty() {
-            if batch.head > RECYCLED_BYTES && batch.is_of_large_ones() {
-                // What was begun is not counted any more. Many small ones had better keep their buffer: one that shrinks
-                // again and again leaves holes in the heap.
-                batch.fit();
-            }
+            batch.fit_large();
             mem::swap(&mut state.unfinished, batch);
         }
         batch.clear();

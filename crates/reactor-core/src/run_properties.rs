@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use crate::config::RECYCLED_BYTES;
 use crate::conn_id::ConnId;
-use crate::run::{Batch, Leave, Left, Run, Schedule, Take};
+use crate::requests::Requests;
+use crate::run::{Leave, Left, Run, Schedule, Take};
 
 const WORKERS: usize = 4;
 const HIGH_BYTES: usize = 40;
@@ -89,7 +90,7 @@ enum Place {
 #[derive(Debug)]
 struct Worker {
     place: Place,
-    batch: Batch,
+    batch: Requests,
     reply: Vec<u8>,
 }
 
@@ -128,7 +129,7 @@ impl World {
     fn new(setup: Setup) -> Self {
         let run = Run::new(setup.serial, setup.raw_max_bytes, HIGH_BYTES);
         run.assign(conn(1), 1, 0, 0);
-        let worker = || Worker { place: Place::Outside, batch: Batch::default(), reply: Vec::new() };
+        let worker = || Worker { place: Place::Outside, batch: Requests::default(), reply: Vec::new() };
         World {
             setup,
             run,
@@ -238,7 +239,7 @@ impl World {
     }
 
     fn push(&mut self, sizes: &[usize]) {
-        let mut batch = Batch::default();
+        let mut batch = Requests::default();
         for size in sizes {
             let request = self.bytes(*size);
             batch.push(&request);
@@ -456,7 +457,7 @@ fn a_run_that_nothing_more_begins_of_holds_no_large_buffer() {
     for way in ways {
         let run = Run::new(true, None, usize::MAX);
         run.assign(conn(1), (), 0, 0);
-        let mut batch = Batch::default();
+        let mut batch = Requests::default();
         batch.push(&[1; 2 * RECYCLED_BYTES]);
         run.push(Instant::now(), &mut batch);
         assert!(run.is_larger_than(RECYCLED_BYTES));
@@ -471,11 +472,11 @@ fn what_was_begun_takes_no_memory_beside_what_was_not() {
     let large = 2 * RECYCLED_BYTES;
     let run: Run<()> = Run::new(true, None, usize::MAX);
     run.assign(conn(1), (), 0, 0);
-    let mut batch = Batch::default();
+    let mut batch = Requests::default();
     batch.push(&vec![1; large]);
     batch.push(&vec![2; large]);
     run.push(Instant::now(), &mut batch);
-    let mut taken = Batch::default();
+    let mut taken = Requests::default();
     assert_eq!(run.take(&mut taken).what, Take::Begin { number: 0 });
     assert_eq!(taken.pop().map(<[u8]>::len), Some(large));
     assert_eq!(run.leave(&mut taken, 1, Leave::Free), Left::Again);

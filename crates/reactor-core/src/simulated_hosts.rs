@@ -12,7 +12,8 @@ use crate::connection_model::Model;
 use crate::framing_properties::custom_end;
 use crate::handler::FrameEnd;
 use crate::ordering::Ending;
-use crate::run::{Batch, Run, Schedule};
+use crate::requests::Requests;
+use crate::run::{Run, Schedule};
 use crate::shared::{Presence, Shared};
 use crate::stop::StopSignal;
 use crate::worker_simulation::{Choices, Promise};
@@ -75,7 +76,7 @@ pub(crate) struct Pooled<'a> {
     pub(crate) model: &'a mut Model,
     pub(crate) run: &'a Arc<Run<()>>,
     pub(crate) raw: bool,
-    pub(crate) batch: Batch,
+    pub(crate) batch: Requests,
     pub(crate) queue: &'a mut VecDeque<Arc<Run<()>>>,
 }
 

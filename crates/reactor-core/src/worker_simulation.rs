@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::connection::Answer;
 use crate::ordering::Ending;
-use crate::run::{Batch, Leave, Left, Run, Take};
+use crate::requests::Requests;
+use crate::run::{Leave, Left, Run, Take};
 
 pub(crate) const WORKERS: usize = 3;
 
@@ -92,7 +93,7 @@ enum Place {
 struct Worker {
     place: Place,
     run: Option<Arc<Run<()>>>,
-    batch: Batch,
+    batch: Requests,
     /// The request that it is in, and the bytes of it.
     number: u64,
     request_bytes: usize,
@@ -128,7 +129,7 @@ impl Crew {
         let worker = || Worker {
             place: Place::Outside,
             run: None,
-            batch: Batch::default(),
+            batch: Requests::default(),
             number: 0,
             request_bytes: 0,
             unposted: None,

@@ -17,7 +17,8 @@ use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::handler::Handler;
 use crate::ordering::Ending;
-use crate::run::{Batch, Leave, Left, Run, Take, worth_keeping};
+use crate::requests::Requests;
+use crate::run::{Leave, Left, Run, Take, worth_keeping};
 use crate::scene;
 use crate::shared::{Message, Progress, Shared, in_callback};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -247,7 +248,7 @@ pub(crate) fn work<H: Handler>(handler: &H, pool: &Pool<H::Data>, seat: usize) {
     }
     let _ = pool.seats[seat].thread.set(thread::current());
     let mut worker =
-        Worker { handler, pool, seat, batch: Batch::default(), reply: Vec::new(), spare: Vec::new(), begun: 0 };
+        Worker { handler, pool, seat, batch: Requests::default(), reply: Vec::new(), spare: Vec::new(), begun: 0 };
     while let Some(run) = pool.next(seat) {
         let aside = run.is_slow();
         if aside {
@@ -274,7 +275,7 @@ struct Worker<'a, H: Handler> {
     handler: &'a H,
     pool: &'a Pool<H::Data>,
     seat: usize,
-    batch: Batch,
+    batch: Requests,
     /// The reply being written, and the buffer of the next one.
     reply: Vec<u8>,
     spare: Vec<u8>,

@@ -9,7 +9,8 @@ use crate::config::{SAMPLED, TURN_CLOCK_REQUESTS, TURN_MS, TURN_REQUESTS};
 use crate::conn_id::ConnId;
 use crate::connection::{Begun, Host};
 use crate::handler::{FrameEnd, Handler};
-use crate::run::{Batch, Run, Schedule};
+use crate::requests::Requests;
+use crate::run::{Run, Schedule};
 use crate::scene;
 use crate::shared::{LoopShared, Shared};
 
@@ -87,7 +88,7 @@ pub(crate) struct Pooled<'a, H: Handler> {
     pub(crate) raw: bool,
     /// When the loop woke up.
     pub(crate) turn_began: Instant,
-    pub(crate) batch: &'a mut Batch,
+    pub(crate) batch: &'a mut Requests,
     /// Runs to be queued at the end of the turn.
     pub(crate) to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
 }

@@ -28,7 +28,8 @@ use crate::event_loop::memory::Waiting;
 use crate::event_loop::table::Table;
 use crate::handler::{Handler, Peer};
 use crate::listener::Listener;
-use crate::run::{Batch, Run};
+use crate::requests::Requests;
+use crate::run::Run;
 use crate::shared::{LoopShared, Shared};
 use crate::timers::Timers;
 use crate::workers::{Pool, Watch};
@@ -68,7 +69,7 @@ pub(crate) struct EventLoop<H: Handler> {
     peek_buffer: Vec<u8>,
     /// The output of the turn of one connection.
     output: Vec<u8>,
-    batch: Batch,
+    batch: Requests,
     /// For the replies of connections that wait for their turn.
     spare_outputs: Vec<Vec<u8>>,
     spare_runs: Vec<Arc<Run<H::Data>>>,
@@ -109,7 +110,7 @@ impl<H: Handler> EventLoop<H> {
             read_buffer: vec![0; READ_HEADROOM_BYTES + READ_BUFFER_BYTES].into_boxed_slice(),
             peek_buffer: Vec::new(),
             output: Vec::with_capacity(READ_BUFFER_BYTES),
-            batch: Batch::default(),
+            batch: Requests::default(),
             spare_outputs: Vec::new(),
             spare_runs: Vec::new(),
             to_pool: Vec::new(),

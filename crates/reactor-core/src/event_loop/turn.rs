@@ -14,7 +14,8 @@ use crate::event_loop::EventLoop;
 use crate::event_loop::host::{Inline, Pooled};
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler};
-use crate::run::{Batch, Run};
+use crate::requests::Requests;
+use crate::run::Run;
 use crate::shared::{LoopShared, Shared};
 
 /// What of a connection's input to give to the state machine.
@@ -129,7 +130,7 @@ struct Turn<'a, H: Handler> {
     /// When the loop woke up.
     began: Instant,
     read_buffer: &'a mut [u8],
-    batch: &'a mut Batch,
+    batch: &'a mut Requests,
     refused: &'a mut Vec<ConnId>,
     to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
     spare_runs: &'a mut Vec<Arc<Run<H::Data>>>,

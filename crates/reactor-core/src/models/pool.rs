@@ -8,7 +8,8 @@ use loom::thread;
 use crate::conn_id::ConnId;
 use crate::handler::{Failed, Handler, Peer, Reply};
 use crate::models::{explore, server};
-use crate::run::{Batch, Run, Schedule};
+use crate::requests::Requests;
+use crate::run::{Run, Schedule};
 use crate::shared::{Message, Shared};
 use crate::sync::Waker;
 use crate::workers::{Pool, Watch, work};
@@ -30,7 +31,7 @@ impl Handler for Silent {
 fn run_of(slot: usize) -> Arc<Run<()>> {
     let run = Run::new(true, None, 1_000);
     run.assign(ConnId::new(0, slot, 1), (), 0, 0);
-    let mut batch = Batch::default();
+    let mut batch = Requests::default();
     batch.push(b"x");
     assert_eq!(run.push(Instant::now(), &mut batch), Schedule::Enqueue(1));
     Arc::new(run)

@@ -9,7 +9,8 @@ use loom::thread;
 
 use crate::conn_id::ConnId;
 use crate::models::explore;
-use crate::run::{Batch, Leave, Left, Run, Schedule, Take};
+use crate::requests::Requests;
+use crate::run::{Leave, Left, Run, Schedule, Take};
 
 fn run(serial: bool) -> Arc<Run<()>> {
     let run = Run::new(serial, None, 1_000);
@@ -44,7 +45,7 @@ impl Queue {
                 }
                 *tickets -= 1;
             }
-            let mut batch = Batch::default();
+            let mut batch = Requests::default();
             let Take::Begin { mut number } = run.take(&mut batch).what else { continue };
             while batch.pop().is_some() {
                 let mut begun = self.begun.lock().expect("no poison");
@@ -60,7 +61,7 @@ impl Queue {
 }
 
 fn push(run: &Run<()>) -> Schedule {
-    let mut batch = Batch::default();
+    let mut batch = Requests::default();
     batch.push(b"x");
     run.push(Instant::now(), &mut batch)
 }
@@ -93,7 +94,7 @@ fn the_end_of_a_connection_is_told_by_one_of_loop_and_worker() {
         let worker = {
             let run = Arc::clone(&run);
             thread::spawn(move || {
-                let mut batch = Batch::default();
+                let mut batch = Requests::default();
                 match run.take(&mut batch).what {
                     Take::Begin { number } => run.leave(&mut batch, number + 1, Leave::Free) == Left::LastOfEnded,
                     Take::Stalled | Take::Nothing => false,
@@ -111,11 +112,11 @@ fn the_end_of_a_connection_is_told_by_one_of_loop_and_worker() {
 fn a_promise_kept_while_its_worker_leaves_lets_the_run_go_on() {
     explore(None, || {
         let run = run(true);
-        let mut batch = Batch::default();
+        let mut batch = Requests::default();
         batch.push(b"x");
         batch.push(b"y");
         assert_eq!(run.push(Instant::now(), &mut batch), Schedule::Enqueue(1));
-        let mut taken = Batch::default();
+        let mut taken = Requests::default();
         assert_eq!(run.take(&mut taken).what, Take::Begin { number: 0 });
         assert!(taken.pop().is_some());
         let worker = {
@@ -128,7 +129,7 @@ fn a_promise_kept_while_its_worker_leaves_lets_the_run_go_on() {
             Schedule::Nothing => 0,
         };
         assert_eq!(by_loop + worker.join().expect("it leaves"), 1, "it stands in the queue once");
-        let mut rest = Batch::default();
+        let mut rest = Requests::default();
         assert_eq!(run.take(&mut rest).what, Take::Begin { number: 1 });
     });
 }
@@ -142,7 +143,7 @@ fn a_run_that_is_resumed_while_its_worker_stalls_goes_on() {
         run.add_due(1_000);
         let worker = {
             let run = Arc::clone(&run);
-            thread::spawn(move || run.take(&mut Batch::default()).what)
+            thread::spawn(move || run.take(&mut Requests::default()).what)
         };
         run.sent(1_000);
         let early = run.resume();

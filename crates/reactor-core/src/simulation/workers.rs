@@ -12,7 +12,8 @@ use crate::conn_id::ConnId;
 use crate::connection::Answer;
 use crate::handler::Handler;
 use crate::ordering::Ending;
-use crate::run::{Batch, Leave, Left, Run, Take};
+use crate::requests::Requests;
+use crate::run::{Leave, Left, Run, Take};
 use crate::scene;
 use crate::shared::{Message, Shared};
 use crate::simulation::dice::rarely;
@@ -57,7 +58,7 @@ struct Seat<D> {
     run: Option<Arc<Run<D>>>,
     conn: ConnId,
     data: Option<D>,
-    batch: Batch,
+    batch: Requests,
     reply: Vec<u8>,
     unposted: Option<Answer>,
     /// The request that it is in.
@@ -72,7 +73,7 @@ impl<D> Default for Seat<D> {
             run: None,
             conn: ConnId::NONE,
             data: None,
-            batch: Batch::default(),
+            batch: Requests::default(),
             reply: Vec::new(),
             unposted: None,
             number: 0,
