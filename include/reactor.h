@@ -240,7 +240,7 @@ typedef struct reactor_drain_report {
   size_t struct_size;
   /** Connections of which everything was answered and flushed. */
   uint64_t connections_drained;
-  /** Connections cut at the deadline. */
+  /** Connections cut at the deadline, or before it with something unanswered or unsent. */
   uint64_t connections_aborted;
   /** Requests answered after the stop was asked for. */
   uint64_t requests_completed;

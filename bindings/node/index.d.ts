@@ -221,7 +221,7 @@ export interface Options {
 export interface DrainReport {
   /** Connections of which everything was answered and flushed. */
   connectionsDrained: number;
-  /** Connections cut at the deadline. */
+  /** Connections cut at the deadline, or before it with something unanswered or unsent. */
   connectionsAborted: number;
   /** Requests answered after the stop was asked for. */
   requestsCompleted: number;

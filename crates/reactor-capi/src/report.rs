@@ -14,7 +14,7 @@ pub struct reactor_drain_report {
     pub struct_size: usize,
     /// Connections of which everything was answered and flushed.
     pub connections_drained: u64,
-    /// Connections cut at the deadline.
+    /// Connections cut at the deadline, or before it with something unanswered or unsent.
     pub connections_aborted: u64,
     /// Requests answered after the stop was asked for.
     pub requests_completed: u64,

@@ -49,6 +49,11 @@ impl Budget {
         self.used_bytes() <= self.limit_bytes.saturating_add(self.limit_bytes / 64)
     }
 
+    /// Whether a quarter above the limit still holds all: who waits for what is never answered is let in up to there.
+    pub(crate) fn is_within_reserve(&self) -> bool {
+        self.used_bytes() <= self.limit_bytes.saturating_add(self.limit_bytes / 4)
+    }
+
     /// Whether so many bytes more stay within the limit.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         !self.is_short() && self.used_bytes().saturating_add(bytes) <= self.limit_bytes

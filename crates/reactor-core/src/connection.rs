@@ -165,6 +165,8 @@ pub(crate) struct Connection {
     paused_since_ms: Option<u64>,
     /// In the phase Lingering: bytes thrown away.
     lingered_bytes: usize,
+    /// In the phase Over: what was lost.
+    abandoned: Abandoned,
 }
 
 impl Connection {
@@ -194,6 +196,7 @@ impl Connection {
             active_ms: now_ms,
             paused_since_ms: None,
             lingered_bytes: 0,
+            abandoned: Abandoned::default(),
         }
     }
 

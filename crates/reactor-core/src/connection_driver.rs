@@ -161,7 +161,8 @@ impl Driver {
         let lingers = self.conn.is_lingering();
         let requests = if self.model.ended.is_some() || lingers { 0 } else { self.model.open.len() as u64 };
         let unsent_bytes = self.conn.unsent_bytes() as u64;
-        let abandoned = self.conn.cut(reason, 0);
+        self.conn.cut(reason, 0);
+        let abandoned = self.conn.abandoned();
         assert_eq!((abandoned.requests, abandoned.unsent_bytes), (requests, unsent_bytes));
         if self.model.ended.is_none() {
             let open_bytes = self.model.open_bytes();

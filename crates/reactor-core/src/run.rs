@@ -148,6 +148,12 @@ impl<D: Clone> Run<D> {
         self.slow.store(false, Ordering::Relaxed);
     }
 
+    /// It serves nobody: what stays with its last connection goes, outside the lock.
+    pub(crate) fn let_go(&self) {
+        let data = self.lock().data.take();
+        drop(data);
+    }
+
     /// Hands requests over.
     pub(crate) fn push(&self, now: Instant, batch: &mut Requests) -> Schedule {
         let count = batch.len();

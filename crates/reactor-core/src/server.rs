@@ -140,7 +140,7 @@ impl fmt::Debug for Handle {
 pub struct DrainReport {
     /// Connections of which everything was answered and flushed.
     pub connections_drained: u64,
-    /// Connections cut at the deadline.
+    /// Connections cut at the deadline, or before it with something unanswered or unsent.
     pub connections_aborted: u64,
     /// Requests answered after the stop was asked for.
     pub requests_completed: u64,

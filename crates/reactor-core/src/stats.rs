@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::connection::Abandoned;
+
 /// A number that one thread changes and any thread reads.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -63,6 +65,24 @@ pub(crate) struct DrainCounters {
     pub(crate) requests_completed: Counter,
     pub(crate) requests_abandoned: Counter,
     pub(crate) bytes_unsent: Counter,
+}
+
+impl DrainCounters {
+    /// A connection has ended before the deadline: by itself, or its peer or a time limit cut it.
+    pub(crate) fn end(&self, abandoned: Abandoned) {
+        if abandoned == Abandoned::default() {
+            self.connections_drained.add(1);
+        } else {
+            self.abort(abandoned);
+        }
+    }
+
+    /// A connection was cut, and has left this behind.
+    pub(crate) fn abort(&self, abandoned: Abandoned) {
+        self.connections_aborted.add(1);
+        self.requests_abandoned.add(abandoned.requests);
+        self.bytes_unsent.add(abandoned.unsent_bytes);
+    }
 }
 
 /// Times of sampled requests, in microseconds.

@@ -37,6 +37,7 @@ in_each_mode! {
     a_push_too_long_for_its_prefix_is_over_limit;
     a_reply_too_long_for_its_prefix_is_over_limit;
     sends_past_the_output_limit_are_refused_until_the_peer_has_read;
+    sends_of_the_requests_of_one_turn_count_together_against_the_output_limit;
     a_broadcast_skips_a_connection_whose_output_is_full;
     a_push_past_the_memory_limit_is_refused;
 }
@@ -572,6 +573,33 @@ fn sends_past_the_output_limit_are_refused_until_the_peer_has_read(setup: Setup)
     client.send(b"hello");
     client.expect(b"hello");
     until("nothing counts any more", || running.stats().memory_bytes == 0);
+}
+
+/// Each of them found nothing unsent, for the turn had not yet told what those before it had sent.
+fn sends_of_the_requests_of_one_turn_count_together_against_the_output_limit(setup: Setup) {
+    const ASKED: usize = 20;
+    const SENT: usize = 30_000;
+    if setup.has_workers() {
+        // Requests have no turn in common.
+        return;
+    }
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let service = Service::new(move |server, _, reply| {
+        let sent = kind(server.send(*reply.data(), &[b's'; SENT]));
+        tell.lock().expect("nobody panics with it").send(sent).map_err(|_| Failed)
+    });
+    let mut options = setup.framed(lines(false));
+    options.set_output_limit_bytes(SENT + SENT / 2).expect("in range");
+    let running = service.start(setup, &options);
+    let mut client = running.dial();
+    client.send(&b"x\n".repeat(ASKED));
+    let sent: Vec<_> = (0..ASKED).map(|_| next(&told)).collect();
+    let accepted = sent.iter().filter(|sent| sent.is_ok()).count();
+    // What came in two reads has two turns.
+    assert!((1..=3).contains(&accepted), "{sent:?}");
+    assert!(sent.iter().all(|sent| matches!(sent, Ok(()) | Err(ErrorKind::OverLimit))), "{sent:?}");
+    client.expect(&b"s".repeat(accepted * SENT));
 }
 
 fn a_broadcast_skips_a_connection_whose_output_is_full(setup: Setup) {

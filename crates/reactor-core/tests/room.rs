@@ -15,6 +15,7 @@ in_each_mode! {
     a_connection_that_ends_without_room_is_forgotten;
     a_stop_answers_what_waited_for_room;
     a_panic_where_room_is_asked_for_is_a_yes;
+    a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout;
 }
 
 /// A queue that somebody else takes from: full at `high`, with room again at half of that.
@@ -24,6 +25,7 @@ struct Queue {
     waiting: Mutex<Vec<(Vec<u8>, Deferred)>>,
     full: std::sync::atomic::AtomicBool,
     most: AtomicUsize,
+    opened: Mutex<Vec<ConnId>>,
     closed: Mutex<Vec<CloseReason>>,
     server: OnceLock<Handle>,
     panics: bool,
@@ -36,6 +38,7 @@ impl Queue {
             waiting: Mutex::default(),
             full: (high == 0).into(),
             most: AtomicUsize::new(0),
+            opened: Mutex::default(),
             closed: Mutex::default(),
             server: OnceLock::new(),
             panics: false,
@@ -79,7 +82,8 @@ impl Handler for Queued {
         self.0.server.set(server.clone()).expect("a server starts once");
     }
 
-    fn open(&self, _conn: ConnId, _peer: Peer) -> Option<()> {
+    fn open(&self, conn: ConnId, _peer: Peer) -> Option<()> {
+        self.0.opened.lock().expect("nobody panics with it").push(conn);
         Some(())
     }
 
@@ -105,8 +109,12 @@ impl Handler for Queued {
 }
 
 fn serve(setup: Setup, order: Order, queue: Queue) -> (Server, Arc<Queue>) {
+    serve_idle(setup, order, queue, 0)
+}
+
+fn serve_idle(setup: Setup, order: Order, queue: Queue, idle_timeout_ms: u32) -> (Server, Arc<Queue>) {
     let mut options: Options = setup.framed(lines(false));
-    options.set_order(order);
+    options.set_order(order).set_idle_timeout_ms(idle_timeout_ms);
     let queue = Arc::new(queue);
     let server = Server::start("127.0.0.1:0", setup.mode(), &options, Queued(Arc::clone(&queue)));
     (server.expect("the server starts"), queue)
@@ -253,4 +261,26 @@ fn a_panic_where_room_is_asked_for_is_a_yes(setup: Setup) {
     until("it has come", || queue.len() == 1);
     queue.answer(1);
     client.expect(b"all the same\n");
+}
+
+/// It is admitted, and counts as no idleness: a close had ended the pause in which no time passes, and it was cut.
+fn a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout(setup: Setup) {
+    let (server, queue) = serve_idle(setup, Order::Serial, Queue::new(0), 100);
+    let mut client = Client::to(server.local_address());
+    client.send(b"a line\n");
+    until("it is read", || bytes_in(&server) == 7);
+    let conn = queue.opened.lock().expect("nobody panics with it")[0];
+    server.close(conn).expect("it is open");
+    // Whoever comes later is idle for no longer.
+    let idle = Client::to(server.local_address());
+    until("another one's time is over", || {
+        queue.closed.lock().expect("nobody panics with it").contains(&CloseReason::IdleTimeout)
+    });
+    queue.full.store(false, Ordering::SeqCst);
+    server.resume();
+    queue.answer_until(|| queue.closed.lock().expect("nobody panics with it").len() == 2);
+    client.expect_last(b"a line\n");
+    let closed = queue.closed.lock().expect("nobody panics with it").clone();
+    assert_eq!(closed, [CloseReason::IdleTimeout, CloseReason::Local]);
+    drop(idle);
 }

@@ -36,6 +36,8 @@ in_each_mode!(
     whole_frames_that_wait_in_the_input_are_answered,
     frames_that_output_held_are_answered_while_the_peer_reads,
     output_that_nobody_takes_is_reported_as_unsent,
+    what_ends_within_the_drain_with_something_open_was_not_drained,
+    what_was_over_before_the_stop_keeps_its_reason,
     no_connection_is_accepted_after_a_stop,
     after_a_stop_its_handle_says_gone,
     starting_and_stopping_leaves_nothing_over,
@@ -454,6 +456,67 @@ fn output_that_nobody_takes_is_reported_as_unsent(wiring: Wiring) {
     assert_eq!(report.bytes_unsent, stats.replies * REPLY as u64 - stats.bytes_out, "{report:?}, {stats:?}");
     assert_eq!(report.requests_abandoned, COUNT as u64 - stats.replies, "{report:?}, {stats:?}");
     drop(client);
+}
+
+/// A reset or a time limit in a drain was counted as if all had been answered and sent.
+fn what_ends_within_the_drain_with_something_open_was_not_drained(wiring: Wiring) {
+    let open = scene(wiring, Order::Serial);
+    let idle: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&open.server)).collect();
+    idle.iter().for_each(|idle| idle.ping(b"ping\n"));
+    let gone = Client::connect(&open.server);
+    gone.send(b"later\n");
+    let promise = open.promise();
+    // Its drain ends with the promise, so not before the reset was seen.
+    let other = Client::connect(&open.server);
+    other.send(b"later\n");
+    let last = open.promise();
+    open.server.request_stop(PATIENT_MS);
+    // Who does nothing gets a FIN from its loop in the pass that obeys.
+    idle.iter().for_each(|idle| assert_eq!(idle.receive_to_end().expect("a FIN"), b""));
+    gone.reset();
+    while open.events.closed().reason != CloseReason::Reset {}
+    last.complete(b"ok").expect("it is open");
+    assert_eq!(other.receive(2), b"ok");
+    let report = ended(&open.server);
+    drop(promise);
+    assert_eq!((report.connections_drained, report.connections_aborted), (idle.len() as u64 + 1, 1), "{report:?}");
+    assert_eq!((report.requests_completed, report.requests_abandoned), (1, 1), "{report:?}");
+}
+
+/// A client that had left, and whose callback still ran, was told to have ended by the stop.
+fn what_was_over_before_the_stop_keeps_its_reason(wiring: Wiring) {
+    if wiring.is_inline() {
+        // Nothing is over while a callback runs on the loop.
+        return;
+    }
+    let (release, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let (server, events) = serve(
+        wiring,
+        |options| {
+            options.set_framing(lines()).expect("in range");
+        },
+        move |_, reply, _| {
+            reply.defer().map_err(|_| Failed)?.complete(b"early").map_err(|_| Failed)?;
+            // Ends with the test at the latest, which drops the sender.
+            let _ = gate.lock().expect("nobody panics here").recv();
+            Ok(())
+        },
+    );
+    let idle: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
+    let client = Client::connect(&server);
+    let conn = (0..=idle.len()).map(|_| events.opened()).last().expect("they open");
+    client.send(b"ask\n");
+    client.finish();
+    assert_eq!(client.receive_to_end().expect("a FIN"), b"early");
+    server.request_stop(PATIENT_MS);
+    // Who does nothing gets a FIN from its loop in the pass that obeys.
+    idle.iter().for_each(|idle| assert_eq!(idle.receive_to_end().expect("a FIN"), b""));
+    release.send(()).expect("the callback waits");
+    let reason =
+        std::iter::repeat_with(|| events.closed()).find(|closed| closed.conn == conn).map(|closed| closed.reason);
+    assert_eq!(reason, Some(CloseReason::Peer));
+    ended(&server);
 }
 
 fn no_connection_is_accepted_after_a_stop(wiring: Wiring) {

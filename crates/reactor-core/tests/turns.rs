@@ -13,6 +13,7 @@ use reactor_core::{ConnId, Deferred, Failed, Handler, Order, Peer, Reply, Server
 in_each_mode! {
     what_a_turn_brought_can_be_answered_at_its_end;
     a_panic_at_the_end_of_a_turn_costs_nothing;
+    a_turn_has_no_more_requests_of_a_connection_however_often_it_writes;
 }
 
 type Asked = (ThreadId, Vec<u8>, Deferred);
@@ -91,4 +92,52 @@ fn what_a_turn_brought_can_be_answered_at_its_end(setup: Setup) {
 
 fn a_panic_at_the_end_of_a_turn_costs_nothing(setup: Setup) {
     ask(setup, Order::Parallel, true);
+}
+
+/// Counts the requests of each pass.
+#[derive(Default)]
+struct Counting {
+    now: AtomicUsize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Handler for Counting {
+    type Data = ();
+
+    fn open(&self, _conn: ConnId, _peer: Peer) -> Option<()> {
+        Some(())
+    }
+
+    fn process(&self, _request: &[u8], reply: &mut Reply<'_, ()>) -> Result<(), Failed> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        reply.write(&[b'r'; 1_100]).map_err(|_| Failed)
+    }
+
+    fn turn_over(&self, _reactor: usize) {
+        self.now.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Whenever replies had reached the high mark and were written, the turn's count of requests began anew.
+fn a_turn_has_no_more_requests_of_a_connection_however_often_it_writes(setup: Setup) {
+    const ASKED: usize = 40_000;
+    if setup.has_workers() {
+        return;
+    }
+    let handler = Counting::default();
+    let most = Arc::clone(&handler.most);
+    let server = Server::start("127.0.0.1:0", setup.mode(), &setup.framed(lines(false)), handler);
+    let server = server.expect("the server starts");
+    let mut client = Client::to(server.local_address());
+    let mut writer = client.twin();
+    thread::scope(|scope| {
+        scope.spawn(move || writer.send(&b"x\n".repeat(ASKED)));
+        for _ in 0..ASKED {
+            client.read(1_100);
+        }
+    });
+    let most = most.load(Ordering::SeqCst);
+    // A turn for its event, and one for what gave way, of 64 each and the one that finds it over.
+    assert!(most <= 2 * 65, "{most} requests of one connection in one pass");
 }

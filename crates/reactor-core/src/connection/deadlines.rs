@@ -49,7 +49,9 @@ impl Connection {
         let frame = frame.and_then(|since_ms| limit(config.frame_timeout_ms, since_ms, CloseReason::FrameTimeout));
         let due = !self.output.is_empty();
         let write = due.then(|| limit(config.write_timeout_ms, self.write_since_ms, CloseReason::WriteTimeout));
-        let quiet = reading && !due && self.in_flight == 0;
+        // One that the host had no room for is admitted, after a close too.
+        let waits = self.stalled && self.refused;
+        let quiet = reading && !due && self.in_flight == 0 && !waits;
         let idle = quiet.then(|| limit(config.idle_timeout_ms, self.active_ms, CloseReason::IdleTimeout));
         [frame, write.flatten(), idle.flatten()].into_iter().flatten().min_by_key(|(deadline_ms, _)| *deadline_ms)
     }

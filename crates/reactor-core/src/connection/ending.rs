@@ -97,12 +97,12 @@ impl Connection {
     }
 
     /// Ends it now, unsent bytes and all.
-    pub(crate) fn cut(&mut self, reason: CloseReason, os_error: i32) -> Abandoned {
+    pub(crate) fn cut(&mut self, reason: CloseReason, os_error: i32) {
         if self.phase == Phase::Over {
-            return Abandoned::default();
+            return;
         }
         let requests = if self.phase == Phase::Open { u64::from(self.in_flight) } else { 0 };
-        let abandoned = Abandoned { requests, unsent_bytes: self.output.len() as u64 };
+        self.abandoned = Abandoned { requests, unsent_bytes: self.output.len() as u64 };
         // A connection that only lingered has ended already; how the peer takes its leave is no news.
         if self.phase != Phase::Lingering {
             self.reason = Some(reason);
@@ -113,7 +113,11 @@ impl Connection {
         self.drop_input();
         self.window.clear();
         self.output = Output::default();
-        abandoned
+    }
+
+    /// What it left behind where it was cut.
+    pub(crate) fn abandoned(&self) -> Abandoned {
+        self.abandoned
     }
 
     /// Whole frames that have been read and not begun.

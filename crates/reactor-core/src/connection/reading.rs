@@ -134,7 +134,7 @@ impl Connection {
 
     /// Whether all that it asked has been answered, and the answers have left.
     pub(crate) fn is_served(&self) -> bool {
-        self.in_flight == 0 && self.output.is_empty()
+        self.in_flight == 0 && self.output.is_empty() && !self.stalled
     }
 
     /// Begins what waits in the input and may begin now.

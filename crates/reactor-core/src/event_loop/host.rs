@@ -27,24 +27,51 @@ pub(crate) struct Inline<'a, H: Handler> {
     pub(crate) turn_began: Instant,
     /// What the loop knows of the time, in its milliseconds: this turn began then or later.
     pub(crate) clock_ms: &'a mut u64,
-    /// The same, once the clock was looked at.
-    pub(crate) began_ms: Option<u64>,
-    /// Requests begun in this turn of the connection.
-    pub(crate) begun: u32,
+    pub(crate) in_turn: &'a mut InTurn,
+    /// Unsent output, as others were told last, in bytes.
+    pub(crate) told_unsent_bytes: &'a mut usize,
+}
+
+/// What the requests of one turn of a connection have taken.
+#[derive(Debug, Default)]
+pub(crate) struct InTurn {
+    /// When they began, once the clock was looked at.
+    began_ms: Option<u64>,
+    begun: u32,
 }
 
 impl<H: Handler> Inline<'_, H> {
     /// Whether the turn has taken its time.
     fn is_late(&mut self) -> bool {
         let before_ms = mem::replace(self.clock_ms, self.shared.stop.now_ms());
-        *self.clock_ms >= *self.began_ms.get_or_insert(before_ms) + TURN_MS
+        *self.clock_ms >= *self.in_turn.began_ms.get_or_insert(before_ms) + TURN_MS
+    }
+
+    /// What a callback pushed to its own connection leaves before its reply, which begins at `start`.
+    fn insert_pushes(&mut self, output: &mut Vec<u8>, start: usize) -> usize {
+        let mut at = start;
+        for push in scene::take_pushes() {
+            output.splice(at..at, push.iter().copied());
+            at += push.len();
+        }
+        let pushed = at - start;
+        if pushed > 0 {
+            // At once, so that the next request of the turn finds it against the limit.
+            self.reactor.slots.with(self.conn, |known| {
+                known.mailed_bytes = known.mailed_bytes.saturating_sub(pushed);
+                known.unsent_bytes += pushed;
+            });
+            *self.told_unsent_bytes += pushed;
+        }
+        pushed
     }
 }
 
 impl<H: Handler> Host for Inline<'_, H> {
     fn turn_is_over(&mut self) -> bool {
-        self.begun += 1;
-        self.begun >= TURN_REQUESTS || (self.begun.is_multiple_of(TURN_CLOCK_REQUESTS) && self.is_late())
+        self.in_turn.begun += 1;
+        let begun = self.in_turn.begun;
+        begun >= TURN_REQUESTS || (begun.is_multiple_of(TURN_CLOCK_REQUESTS) && self.is_late())
     }
 
     fn frame_end(&mut self, bytes: &[u8], seen: usize) -> FrameEnd {
@@ -67,7 +94,7 @@ impl<H: Handler> Host for Inline<'_, H> {
         if let Some(began) = began {
             stats.sample(began.saturating_duration_since(self.turn_began), began.elapsed());
         }
-        let pushed = if pushed { insert_pushes(self.reactor, self.conn, output, start) } else { 0 };
+        let pushed = if pushed { self.insert_pushes(output, start) } else { 0 };
         let Outcome::Answered(ending) = outcome else { return Begun::Pending };
         stats.in_flight.sub(1);
         self.reactor.count_answers(1, ending, &self.shared.stop);
@@ -126,19 +153,6 @@ impl<H: Handler> Host for Pooled<'_, H> {
         self.reactor.stats.requests.add(1);
         Begun::Pending
     }
-}
-
-/// What a callback pushed to its own connection leaves before its reply, which begins at `start`.
-fn insert_pushes(reactor: &LoopShared, conn: ConnId, output: &mut Vec<u8>, start: usize) -> usize {
-    let mut at = start;
-    for push in scene::take_pushes() {
-        output.splice(at..at, push.iter().copied());
-        at += push.len();
-    }
-    if at > start {
-        reactor.slots.with(conn, |known| known.mailed_bytes = known.mailed_bytes.saturating_sub(at - start));
-    }
-    at - start
 }
 
 /// Puts a run on the list for the workers as often as it asks.

@@ -111,6 +111,7 @@ impl<H: Handler> EventLoop<H> {
             entry.conn.linger(now_ms);
             // What lies unread would turn the close into a reset: look for it, whatever events said.
             entry.readable = true;
+            entry.waits_for_memory = false;
             self.queue(slot);
             self.arm(slot);
         } else {
@@ -147,7 +148,7 @@ impl<H: Handler> EventLoop<H> {
         reactor.stats.open.sub(1);
         reactor.stats.in_flight.sub(u64::from(entry.conn.in_flight()));
         if draining && !reactor.is_cut() {
-            reactor.stats.drain.connections_drained.add(1);
+            reactor.stats.drain.end(entry.conn.abandoned());
         }
         let held = mem::take(&mut entry.told_memory_bytes);
         shared.change_memory(held, 0);
@@ -207,7 +208,7 @@ impl<H: Handler> EventLoop<H> {
             self.draining = true;
             self.acceptor = None;
             for slot in self.table.slots() {
-                if let Some(entry) = self.table.get(slot) {
+                if let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) {
                     entry.conn.close(CloseReason::Shutdown, self.now_ms);
                     self.turn(slot);
                 }
@@ -235,10 +236,9 @@ impl<H: Handler> EventLoop<H> {
             let handler = &*self.handler;
             let waiting =
                 conn.waiting_requests(&shared.rules, |bytes, seen| frame_end(handler, reactor, *id, data, bytes, seen));
-            let abandoned = conn.cut(CloseReason::Shutdown, 0);
-            report.connections_aborted.add(1);
-            report.requests_abandoned.add(abandoned.requests + waiting);
-            report.bytes_unsent.add(abandoned.unsent_bytes);
+            conn.cut(CloseReason::Shutdown, 0);
+            report.abort(conn.abandoned());
+            report.requests_abandoned.add(waiting);
         }
         reactor.finish_cutting();
         for slot in slots {

@@ -32,6 +32,8 @@ impl<H: Handler> EventLoop<H> {
             && let Some(pool) = &self.pool
         {
             pool.go_on(&mut self.watch);
+            // Whoever has gone on may be stuck before another turn hands work over.
+            self.watching = true;
         }
     }
 

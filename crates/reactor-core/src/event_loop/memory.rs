@@ -4,13 +4,14 @@
 //! leaves no partial frame behind. What a request was answered must have left before the next is let in, but for a
 //! margin: else memory would grow by a frame, or a reply, each time.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::config::{RATIONED_BYTES, READ_BUFFER_BYTES};
+use crate::config::{AWAKE_MS, RATIONED_BYTES, READ_BUFFER_BYTES};
 use crate::conn_id::ConnId;
 use crate::event_loop::EventLoop;
 use crate::handler::Handler;
@@ -20,13 +21,13 @@ use crate::handler::Handler;
 pub(crate) struct Waiting {
     slots: Vec<usize>,
     /// Those of them of which something was heard since they were looked at last.
-    fresh: Vec<usize>,
+    fresh: VecDeque<usize>,
     /// The one that may read, and how many requests it had begun when it was chosen.
     chosen: Option<(ConnId, u64)>,
     /// One that may read so many bytes now, for its whole frame is there.
     passed: Option<(ConnId, usize)>,
     /// The last that was chosen, and the last that had its turn while a chosen one stalled.
-    last: [Option<ConnId>; 2],
+    last: [Option<(ConnId, u64)>; 2],
 }
 
 impl<H: Handler> EventLoop<H> {
@@ -52,7 +53,9 @@ impl<H: Handler> EventLoop<H> {
         if !mem::replace(&mut entry.waits_for_memory, true) {
             self.waiting.slots.push(slot);
         }
-        self.waiting.fresh.push(slot);
+        if !mem::replace(&mut entry.fresh, true) {
+            self.waiting.fresh.push_back(slot);
+        }
         None
     }
 
@@ -74,7 +77,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let Some(stalls) = self.chosen_stalls() else {
             if let Some((done, _)) = self.waiting.chosen.take() {
-                self.waiting.last[0] = Some(done);
+                self.waiting.last[0] = Some((done, self.now_ms));
             }
             if self.next_may_come() {
                 self.choose();
@@ -83,8 +86,9 @@ impl<H: Handler> EventLoop<H> {
         };
         while stalls
             && self.next_may_come()
-            && let Some(slot) = self.waiting.fresh.pop()
+            && let Some(slot) = self.waiting.fresh.pop_front()
         {
+            self.table.get(slot).into_iter().for_each(|entry| entry.fresh = false);
             if let Some(bytes) = self.whole_frame_is_there(slot) {
                 self.pass(slot, bytes);
             }
@@ -108,9 +112,18 @@ impl<H: Handler> EventLoop<H> {
     /// Whether what the last ones asked has been answered and has left, or is within the margin.
     fn next_may_come(&mut self) -> bool {
         let mut last = self.waiting.last.into_iter().flatten();
-        self.shared.budget.is_within_margin()
-            || last
-                .all(|last| self.table.find(last).is_none_or(|entry| entry.socket.is_none() || entry.conn.is_served()))
+        let budget = &self.shared.budget;
+        // One that is answered late, or never, keeps the others waiting for so long and no longer, while there is a
+        // reserve for it.
+        let over_ms = self.now_ms.checked_sub(AWAKE_MS).filter(|_| budget.is_within_reserve());
+        let is_late = |since_ms| over_ms.is_some_and(|over_ms| over_ms >= since_ms);
+        budget.is_within_margin()
+            || last.all(|(last, since_ms)| {
+                self.table.find(last).is_none_or(|entry| {
+                    let conn = &entry.conn;
+                    entry.socket.is_none() || conn.is_served() || (conn.unsent_bytes() == 0 && is_late(since_ms))
+                })
+            })
     }
 
     /// Whether the chosen connection has nothing to read; `None` where there is none any more that waits for its frame.
@@ -145,13 +158,18 @@ impl<H: Handler> EventLoop<H> {
             self.go_on_reading(slot);
         }
         // Should the chosen one stall, each of the others is looked at.
-        self.waiting.fresh.clone_from(&slots);
+        for slot in &slots {
+            self.table.get(*slot).into_iter().for_each(|entry| entry.fresh = true);
+        }
+        self.waiting.fresh.clear();
+        self.waiting.fresh.extend(&slots);
         self.waiting.slots = slots;
     }
 
     fn go_on_reading(&mut self, slot: usize) {
         if let Some(entry) = self.table.get(slot) {
             entry.waits_for_memory = false;
+            entry.fresh = false;
             self.queue(slot);
         }
     }
@@ -176,7 +194,7 @@ impl<H: Handler> EventLoop<H> {
         let Some(entry) = self.table.get(slot) else { return };
         entry.waits_for_memory = false;
         self.waiting.passed = Some((entry.id, bytes));
-        self.waiting.last[1] = Some(entry.id);
+        self.waiting.last[1] = Some((entry.id, self.now_ms));
         self.waiting.slots.retain(|waiting| *waiting != slot);
         self.turn(slot);
         self.waiting.passed = None;

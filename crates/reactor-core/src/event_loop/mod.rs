@@ -161,6 +161,10 @@ impl<H: Handler> EventLoop<H> {
             self.reactor().stats.loop_busy_us_max.raise(busy_us);
             if self.draining && self.table.len() == 0 {
                 self.reactor().close_mailbox();
+                if let Some(pool) = &self.pool {
+                    // Workers of other loops may have waited until this one took its mail.
+                    pool.go_on(&mut self.watch);
+                }
                 return;
             }
         }
@@ -168,9 +172,11 @@ impl<H: Handler> EventLoop<H> {
 
     /// Polls until something happens or is due.
     fn sleep(&mut self, events: &mut Events) {
+        // A stop, or a sooner one, that comes from here on is not slept over.
+        let obeyed_ms = self.shared.stop.deadline_ms().filter(|_| self.draining);
         let timeout = self.timeout();
         let reactor = &self.shared.loops[self.index];
-        let stop_asked = || !self.draining && self.shared.stop.deadline_ms().is_some();
+        let stop_asked = || self.shared.stop.deadline_ms() != obeyed_ms;
         let may_sleep = reactor.mailbox.sleep(|| stop_asked() || self.wants_memory_shared());
         poll_for(&mut self.poll, events, if may_sleep { timeout } else { Some(Duration::ZERO) });
         reactor.mailbox.awake();

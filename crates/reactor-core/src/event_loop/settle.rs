@@ -30,6 +30,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     pub(crate) fn recycle_run(&mut self, run: Arc<Run<H::Data>>) {
+        run.let_go();
         if self.spare_runs.len() < RECYCLED_BUFFERS && !run.is_larger_than(RECYCLED_BYTES) {
             self.spare_runs.push(run);
         }
@@ -137,7 +138,7 @@ impl<D: Clone> Entry<D> {
 
     /// The peer's side may be in error, and nobody will read it: asks.
     pub(crate) fn ask_for_error(&mut self, rules: &Rules) {
-        if self.conn.wants_read(rules) {
+        if self.conn.wants_read(rules) && !self.waits_for_memory {
             return;
         }
         let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());

@@ -37,6 +37,8 @@ pub(crate) struct Entry<D> {
     pub(crate) queued: bool,
     /// It has something to read, and memory is short.
     pub(crate) waits_for_memory: bool,
+    /// Something was heard of it since it was looked at last, while it waits for memory.
+    pub(crate) fresh: bool,
     /// Memory that it holds, and unsent output, as others were told last, in bytes.
     pub(crate) told_memory_bytes: usize,
     pub(crate) told_unsent_bytes: usize,
@@ -61,6 +63,7 @@ impl<D> Entry<D> {
             write_blocked: false,
             queued: false,
             waits_for_memory: false,
+            fresh: false,
             told_memory_bytes: 0,
             told_unsent_bytes: 0,
             run_stalled: false,

@@ -11,7 +11,7 @@ use crate::config::{ADVANCE_BYTES, READ_HEADROOM_BYTES, TURN_BUDGET_BYTES};
 use crate::conn_id::ConnId;
 use crate::connection::{Connection, Host, Rules};
 use crate::event_loop::EventLoop;
-use crate::event_loop::host::{Inline, Pooled};
+use crate::event_loop::host::{InTurn, Inline, Pooled};
 use crate::event_loop::table::Entry;
 use crate::handler::{CloseReason, Handler};
 use crate::requests::Requests;
@@ -57,14 +57,15 @@ impl<H: Handler> EventLoop<H> {
     pub(crate) fn turn(&mut self, slot: usize) {
         let mut budget = TURN_BUDGET_BYTES;
         let mut reading = Reading::Free;
-        while self.go_on(slot, &mut budget, reading) {
+        let mut in_turn = InTurn::default();
+        while self.go_on(slot, &mut budget, reading, &mut in_turn) {
             reading = self.may_read(slot).map_or(Reading::Denied, Reading::Granted);
         }
         self.settle(slot);
     }
 
     /// Goes on with the turn. Says whether it has stopped because the connection wants to read and memory is short.
-    fn go_on(&mut self, slot: usize, budget: &mut usize, mut reading: Reading) -> bool {
+    fn go_on(&mut self, slot: usize, budget: &mut usize, mut reading: Reading, in_turn: &mut InTurn) -> bool {
         let Some(entry) = self.table.get(slot).filter(|entry| entry.socket.is_some()) else { return false };
         entry.conn.lend_output(&mut self.output);
         let shared = &self.shared;
@@ -83,6 +84,7 @@ impl<H: Handler> EventLoop<H> {
             refused: &mut self.refused,
             to_pool: &mut self.to_pool,
             spare_runs: &mut self.spare_runs,
+            in_turn,
         };
         loop {
             let conn = &turn.entry.conn;
@@ -134,6 +136,7 @@ struct Turn<'a, H: Handler> {
     refused: &'a mut Vec<ConnId>,
     to_pool: &'a mut Vec<Arc<Run<H::Data>>>,
     spare_runs: &'a mut Vec<Arc<Run<H::Data>>>,
+    in_turn: &'a mut InTurn,
 }
 
 impl<H: Handler> Turn<'_, H> {
@@ -187,7 +190,7 @@ impl<H: Handler> Turn<'_, H> {
             self.attach_run();
         }
         let rules = &self.shared.rules;
-        let Entry { conn, id, data, run, waits_since, .. } = &mut *self.entry;
+        let Entry { conn, id, data, run, waits_since, told_unsent_bytes, .. } = &mut *self.entry;
         let turn_began = waits_since.take().unwrap_or(self.began);
         if let Some(run) = run {
             let mut host = Pooled {
@@ -214,8 +217,8 @@ impl<H: Handler> Turn<'_, H> {
                 refused: self.refused,
                 turn_began,
                 clock_ms: self.clock_ms,
-                began_ms: None,
-                begun: 0,
+                in_turn: &mut *self.in_turn,
+                told_unsent_bytes,
             };
             give_to(conn, rules, self.now_ms, self.read_buffer, give, &mut host);
             *waits_since = conn.gives_way().then_some(turn_began);
