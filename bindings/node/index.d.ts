@@ -121,12 +121,13 @@ export interface HandlerModule {
   default: Process;
   /**
    * Called before the connection's first request, in `'serial'` order on the worker that is its home. A throw drops the
-   * connection, and is reported by `'handlerError'`.
+   * connection, and is reported by `'handlerError'`. So does the rejection of a promise that it returns; requests do
+   * not wait for that promise.
    */
   open?(connection: Connection): void;
   /**
-   * Called after the connection's last request, in `'serial'` order on the worker that is its home. A throw is reported
-   * by `'handlerError'`.
+   * Called after the connection's last request, in `'serial'` order on the worker that is its home. A throw, or the
+   * rejection of a promise that it returns, is reported by `'handlerError'`.
    */
   close?(connection: Connection, reason: CloseReason): void;
 }
@@ -343,7 +344,7 @@ export interface Server extends EventEmitter {
   /**
    * A handler failed, and its connection is closed for it. `error` is what it threw; from a worker it is a copy with
    * the same name, message, stack and code. A worker that died of an error tells it here too, with the id 0n. Without a
-   * listener: a process warning, one a second at most.
+   * listener, and for what fails after `'close'`: a process warning, one a second at most.
    */
   on(event: 'handlerError', listener: (error: Error, connectionId: bigint) => void): this;
   /** A worker has died; its requests in flight fail their connections, and another takes its place. */

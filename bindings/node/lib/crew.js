@@ -94,7 +94,9 @@ class Crew {
 
   #hireAgain(index, retryMs) {
     if (this.#over) return;
-    this.#hire(index).catch((error) => {
+    // What Node throws at once, of options that have changed since, is refused as what fails later is.
+    const hired = (async () => this.#hire(index))();
+    hired.catch((error) => {
       if (this.#over) return;
       setTimeout(() => this.#hireAgain(index, Math.min(retryMs * 2, LONGEST_RETRY_MS)), retryMs).unref();
       this.#events.error(error);

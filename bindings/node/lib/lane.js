@@ -5,7 +5,7 @@
 
 const { isUint8Array } = require('node:util/types');
 const { Connection } = require('./connection.js');
-const { describe } = require('./bytes.js');
+const { describe } = require('./describe.js');
 const { Pace } = require('./pace.js');
 
 const OPEN = 0;
@@ -143,12 +143,15 @@ class Lane {
     const connection = new Connection(this.#hub, low, high, this.#homes, address);
     const known = { high, connection, dropped: false };
     this.#connections.set(low, known);
-    try {
-      this.#handler.open?.(connection);
-    } catch (error) {
+    const drop = (error) => {
       known.dropped = true;
       this.#handler.failed(error, connection, true);
       this.#hub.close(low, high);
+    };
+    try {
+      this.#unawaited(this.#handler.open?.(connection), drop);
+    } catch (error) {
+      drop(error);
     }
     return known;
   }
@@ -157,11 +160,17 @@ class Lane {
     const known = this.#connections.get(low);
     const connection = known?.high === high ? known.connection : undefined;
     if (connection !== undefined) this.#connections.delete(low);
+    const failed = (error) => this.#handler.failed(error, connection, true);
     try {
-      this.#handler.close?.(connection, reason, (BigInt(high) << 32n) | BigInt(low));
+      this.#unawaited(this.#handler.close?.(connection, reason, (BigInt(high) << 32n) | BigInt(low)), failed);
     } catch (error) {
-      this.#handler.failed(error, connection, true);
+      failed(error);
     }
+  }
+
+  /** Nothing waits for the promise that a hook returns, but its rejection is a throw of that hook. */
+  #unawaited(returned, failed) {
+    if (isThenable(returned)) Promise.prototype.then.call(Promise.resolve(returned), undefined, failed);
   }
 
   #known(low, high) {
@@ -182,7 +191,7 @@ class Lane {
     let reply;
     try {
       reply = this.#handler.process(data, connection);
-      if (reply !== null && typeof reply === 'object' && typeof reply.then === 'function') {
+      if (isThenable(reply)) {
         this.#later(key, connection, reply);
         return;
       }
@@ -196,8 +205,10 @@ class Lane {
     // In an order where requests run at once, close() before the first await closes after this reply, as everywhere; one
     // after it is not that of this request to tell, and closes the connection.
     const closes = !this.#serial && Connection.end(connection, key);
-    // A thenable of somebody else's might settle twice, when its key is another request's.
-    Promise.resolve(promise).then(
+    // A thenable of somebody else's might settle twice, when its key is another request's; so might a promise with a
+    // `then` of its own, which is passed by here as `await` does.
+    Promise.prototype.then.call(
+      Promise.resolve(promise),
       (reply) => {
         try {
           this.#answer(key, connection, reply, closes);
@@ -261,6 +272,10 @@ class Lane {
       this.#work();
     });
   }
+}
+
+function isThenable(value) {
+  return value !== null && typeof value === 'object' && typeof value.then === 'function';
 }
 
 /**

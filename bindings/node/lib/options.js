@@ -5,7 +5,7 @@ const path = require('node:path');
 const os = require('node:os');
 const { isUint8Array } = require('node:util/types');
 const { fileURLToPath, pathToFileURL } = require('node:url');
-const { describe } = require('./bytes.js');
+const { describe } = require('./describe.js');
 
 const MODES = ['single', 'pooled', 'multi'];
 const ORDERS = ['serial', 'parallel', 'unordered'];

@@ -5,7 +5,8 @@ const { EventEmitter } = require('node:events');
 const { load } = require('./native.js');
 const { check } = require('./options.js');
 const { startError } = require('./errors.js');
-const { toBytes, describe } = require('./bytes.js');
+const { toBytes } = require('./bytes.js');
+const { describe, textOf } = require('./describe.js');
 const { Lane } = require('./lane.js');
 const { Crew } = require('./crew.js');
 
@@ -29,6 +30,8 @@ class Server extends EventEmitter {
   #keepAlive;
   #ended;
   #listening = true;
+  /** From its last event on. A promise that the stop did not wait for may fail later. */
+  #over = false;
   #warnedMs = -Infinity;
 
   constructor(key, hub) {
@@ -107,6 +110,7 @@ class Server extends EventEmitter {
     this.#lane.detach();
     await this.#crew?.stop();
     clearInterval(this.#keepAlive);
+    this.#over = true;
     this.#tell('close', report);
     return report;
   }
@@ -123,21 +127,21 @@ class Server extends EventEmitter {
   }
 
   #failed(error, id) {
-    if (this.listenerCount('handlerError') > 0) {
+    if (!this.#over && this.listenerCount('handlerError') > 0) {
       this.#tell('handlerError', error, id);
       return;
     }
     const nowMs = performance.now();
     if (nowMs - this.#warnedMs < WARNING_MS) return;
     this.#warnedMs = nowMs;
-    const warning = new Error(`a handler failed on connection ${id}: ${error?.stack ?? error}`);
+    const warning = new Error(`a handler failed on connection ${id}: ${textOf(error)}`);
     warning.name = 'ReactorHandlerWarning';
     process.emitWarning(warning);
   }
 
   #error(error) {
     if (this.listenerCount('error') > 0) this.#tell('error', error);
-    else process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    else process.emitWarning(error instanceof Error ? error : new Error(textOf(error)));
   }
 
   address() {

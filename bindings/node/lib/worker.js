@@ -4,31 +4,47 @@
 
 const { isNativeError } = require('node:util/types');
 const { parentPort } = require('node:worker_threads');
+const { textOf } = require('./describe.js');
 const { load } = require('./native.js');
 const { Lane } = require('./lane.js');
 
 /** A value that can be posted, as near to `error` as possible. */
 function portable(error) {
-  if (!(error instanceof Error || isNativeError(error))) return { value: safe(error) };
-  const [name, message, stack] = ['name', 'message', 'stack'].map((property) => text(error, property));
-  return { name, message, stack, code: safe(error.code) };
+  if (!isError(error)) return { value: safe(error) };
+  const [name, message, stack] = ['name', 'message', 'stack'].map((property) =>
+    attempt(
+      () => String(error[property]),
+      () => `(no ${property})`,
+    ),
+  );
+  const code = attempt(
+    () => error.code,
+    () => undefined,
+  );
+  return { name, message, stack, code: safe(code) };
 }
 
-/** A property of a thrown thing, which may be anything; even to read it may throw. */
-function text(error, property) {
+/** A thrown thing may be anything: even to ask what it is, or to read a property of it, may throw. */
+function attempt(read, otherwise) {
   try {
-    return String(error[property]);
+    return read();
   } catch {
-    return `(no ${property})`;
+    return otherwise();
   }
+}
+
+function isError(value) {
+  return attempt(
+    () => value instanceof Error || isNativeError(value),
+    () => false,
+  );
 }
 
 function safe(value) {
-  try {
-    return structuredClone(value);
-  } catch {
-    return String(value);
-  }
+  return attempt(
+    () => structuredClone(value),
+    () => textOf(value),
+  );
 }
 
 function post(message) {

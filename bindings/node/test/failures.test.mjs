@@ -54,6 +54,34 @@ for (const { title, mode, process, isModule, few } of await variants('obedient.m
     assert.equal(await (await connect(t, server)).ask('echo on'), 'on');
   });
 
+  test(`what is thrown may be beyond telling: it costs its connection and no more (${title})`, LIMIT, async (t) => {
+    for (const kind of ['symbol', 'bare', 'guarded', 'revoked']) {
+      for (const deed of ['throwUntellable', 'rejectUntellable']) {
+        const told = new Promise((resolve) => {
+          const hear = (warning) => {
+            if (warning.name !== 'ReactorHandlerWarning') return;
+            globalThis.process.off('warning', hear);
+            resolve();
+          };
+          globalThis.process.on('warning', hear);
+        });
+        const server = await serve(t, mode, process, { ...few, ...LINES });
+        server.on('workerExit', () => assert.fail('the worker died of it'));
+        const clients = [await connect(t, server), await connect(t, server), await connect(t, server)];
+        for (const client of clients) await client.ask('echo on');
+        clients[0].write(`${deed} ${kind}\n`);
+        await clients[0].ended;
+        // Without a listener it is warned of; with one, that is told.
+        await told;
+        const failed = once(server, 'handlerError');
+        clients[1].write(`${deed} ${kind}\n`);
+        await failed;
+        assert.equal(await clients[2].ask('echo on'), 'on');
+        await server.stop(0);
+      }
+    }
+  });
+
   const MANY = { timeout: 60_000 + 10 * FAILURES };
   test(`of thousands of throws and rejections each costs its own connection (${title})`, MANY, async (t) => {
     const server = await serve(t, mode, process, { ...few, ...LINES });
@@ -122,6 +150,29 @@ test("a listener of 'connection' that throws drops that connection, and no reque
   const client = await connect(t, server);
   assert.equal(String(await client.write('wanted').read(6)), 'wanted');
   assert.deepEqual(seen, ['wanted']);
+});
+
+test('a promise that open or close returns and that rejects is a throw of it, and no more', LIMIT, async (t) => {
+  const server = await serve(t, 'pooled', handler('rejecting-hooks.mjs'), { ...LINES, workers: 1 });
+  const failures = [];
+  server.on('handlerError', (error, id) => failures.push(`${error.message} ${id}`));
+  server.on('workerExit', () => assert.fail('the worker died of it'));
+  const closed = closings(server);
+  const opened = once(server, 'handlerError');
+  const dropped = await connect(t, server);
+  const [, first] = await opened;
+  assert.equal((await dropped.rest()).length, 0);
+  assert.equal(await closed.of(first), 'local');
+  const client = await connect(t, server);
+  const second = BigInt(await client.ask('id'));
+  client.end();
+  assert.equal(await closed.of(second), 'peer');
+  await server.stop();
+  assert.deepEqual(failures, [
+    `rejected by open ${first}`,
+    `rejected by close ${first}`,
+    `rejected by close ${second}`,
+  ]);
 });
 
 test('a module whose open throws drops that connection, and no request of it is run', LIMIT, async (t) => {

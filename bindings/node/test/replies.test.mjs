@@ -113,3 +113,18 @@ test("a thenable that settles twice cannot answer another's request", LIMIT, asy
   }
   assert.deepEqual(answers, ['a', 'b', 'c']);
 });
+
+test("a promise is waited for as await does it, past a 'then' of its own", LIMIT, async (t) => {
+  const process = () =>
+    Object.assign(Promise.resolve('kept'), {
+      then(resolve, reject) {
+        resolve('forged');
+        reject(new Error('forged'));
+      },
+    });
+  const server = await serve(t, 'single', process, PREFIXED);
+  server.on('handlerError', (error) => assert.fail(error));
+  const client = await connect(t, server);
+  client.write(framed('x'));
+  assert.equal(String(await client.frame()), 'kept');
+});

@@ -293,6 +293,22 @@ test("a listener of 'close' that throws does not keep stop from its end", LIMIT,
   assert.equal(lastLine(stdout), 'stopped, uncaught: from the listener');
 });
 
+test("'close' is the last event: a handler that fails after it is warned of", LIMIT, async (t) => {
+  let fail;
+  const server = await serve(t, 'single', () => new Promise((_, reject) => (fail = reject)));
+  const events = [];
+  for (const event of ['handlerError', 'close']) server.on(event, () => events.push(event));
+  (await connect(t, server)).write('never answered');
+  await until(() => fail !== undefined);
+  await server.stop(0);
+  const warned = once(process, 'warning');
+  fail(new Error('too late'));
+  const [warning] = await warned;
+  assert.equal(warning.name, 'ReactorHandlerWarning');
+  assert.match(warning.message, /too late/);
+  assert.deepEqual(events, ['close']);
+});
+
 test('the package is the same by require and by import', LIMIT, async () => {
   const { createRequire } = await import('node:module');
   const required = createRequire(import.meta.url)('../index.js');

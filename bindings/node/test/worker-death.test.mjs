@@ -109,6 +109,22 @@ test('a replacement that cannot be loaded raises error, is tried again, and its 
   assert.equal(await first.line(), 'patient');
 });
 
+test('a replacement that Node refuses to start raises error, and the server goes on', LIMIT, async (t) => {
+  const bytes = new ArrayBuffer(8);
+  const server = await serve(t, 'pooled', handler('obedient.mjs'), {
+    ...LINES,
+    workers: 1,
+    workerOptions: { workerData: { bytes } },
+  });
+  // What the first worker was given a copy of can be copied no more.
+  structuredClone(bytes, { transfer: [bytes] });
+  const failed = once(server, 'error');
+  (await connect(t, server)).write('exit 0\n');
+  assert.equal((await failed)[0].name, 'DataCloneError');
+  await connect(t, server);
+  await server.stop(0);
+});
+
 test('stop while a worker is being replaced comes to its end', LIMIT, async (t) => {
   for (let round = 0; round < 5; round += 1) {
     const { server, victim } = await pair(t);
