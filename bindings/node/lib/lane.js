@@ -66,16 +66,17 @@ class Lane {
     this.#native = hub.attach(index, () => this.#work());
   }
 
-  /** What waits is taken, then nobody serves the lane any more. */
+  /** What waits is taken, all of it, then nobody serves the lane any more. For when nothing more comes. */
   detach() {
     if (this.#detached) return;
-    this.#work();
+    while (this.#work());
     this.#detached = true;
     this.#native.detach();
   }
 
+  /** Says whether more may wait. */
   #work() {
-    if (this.#working || this.#detached) return;
+    if (this.#working || this.#detached) return false;
     this.#working = true;
     // Until the lane is found empty its bell stays silent, and who comes again is we, even after an error.
     let empty = false;
@@ -83,10 +84,11 @@ class Lane {
       for (let batch = 0; batch < BATCHES; batch += 1) {
         const taken = this.#exchange(this.#in);
         empty = taken === 0;
-        if (empty) return;
+        if (empty) return false;
         if (taken > 0) this.#dispatch(this.#in, this.#inWords, taken);
         else this.#takeLarge(-taken);
       }
+      return true;
     } finally {
       this.#working = false;
       if (!empty) setImmediate(() => this.#work());

@@ -112,7 +112,8 @@ impl Handler for Requests {
     }
 
     fn open(&self, conn: ConnId, peer: Peer) -> Option<Arc<Home>> {
-        let home = self.0.least(|lane| lane.connections.load(Ordering::Relaxed));
+        // First who has room for news: a lane whose thread is gone or stuck has the fewest connections in the end.
+        let home = self.0.least(|lane| (lane.is_full_of_news(), lane.connections.load(Ordering::Relaxed)));
         let lane = &self.0.lanes[home];
         let events = self.0.events.as_ref().filter(|_| self.0.wants_close_events.load(Ordering::Relaxed));
         if lane.is_full_of_news() || events.is_some_and(Lane::is_full_of_news) {

@@ -73,7 +73,8 @@ impl Lane {
         attachment
     }
 
-    /// The JavaScript thread of this attachment has gone: what it had in flight fails.
+    /// The JavaScript thread of this attachment has gone: what it had in flight fails. What it has not heard of
+    /// connections waits for its successor.
     pub(crate) fn detach(&self, attachment: u64) -> Room {
         let mut state = self.lock();
         if state.attachment != attachment || !state.attached {
@@ -82,7 +83,7 @@ impl Lane {
         state.attached = false;
         let bell = state.bell.take();
         let open = std::mem::take(&mut state.open);
-        state.outbox.clear();
+        state.outbox.drop_requests();
         self.in_flight.store(0, Ordering::Relaxed);
         let room = self.ease(&state);
         drop(state);
@@ -143,13 +144,9 @@ impl Lane {
         }
     }
 
-    /// Queues news of a connection.
+    /// Queues news of a connection, also while nobody serves the lane: LANE_NEWS bounds what waits for who comes next.
     pub(crate) fn tell(&self, kind: Kind, key: u32, conn: u64, data: &[u8]) {
-        let mut state = self.lock();
-        if state.attached {
-            state.outbox.push(kind, key, conn, data);
-        }
-        drop(state);
+        self.lock().outbox.push(kind, key, conn, data);
         self.ring();
     }
 

@@ -119,7 +119,21 @@ impl Outbox {
         Ok(end)
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Drops the requests that wait; news of connections stays, in its order.
+    pub(crate) fn drop_requests(&mut self) {
+        let Outbox { bytes, head, .. } = std::mem::take(self);
+        let mut waiting = &bytes[head..];
+        while !waiting.is_empty() {
+            let (entry, rest) = waiting.split_at(entry_bytes(waiting));
+            if word(entry, 0) != Some(Kind::Request as u32) {
+                self.bytes.extend_from_slice(entry);
+                self.news += 1;
+            }
+            waiting = rest;
+        }
+    }
+
+    fn clear(&mut self) {
         self.head = 0;
         self.requests = 0;
         self.news = 0;

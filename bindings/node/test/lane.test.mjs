@@ -1,4 +1,5 @@
-// The bound of a lane: how many requests wait for JavaScript at the most, however many clients send however much.
+// The bound of a lane: how many requests wait for JavaScript at the most, however many clients send however much. What
+// becomes of those that wait, and of news, when the thread that serves it goes.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -69,6 +70,60 @@ for (const mode of ['single', 'multi']) {
     lane.detach();
   });
 }
+
+test('the successor of a thread hears the news that waited for it, and has none of its requests', LIMIT, async (t) => {
+  const hub = new (load().Hub)(1, true, true);
+  const alive = setInterval(() => {}, 1_000);
+  t.after(() => clearInterval(alive));
+  // It never takes anything.
+  const gone = hub.attach(0, () => {});
+  // Serial order and lines, in the numbers of src/settings.rs.
+  const ended = new Promise((resolve) => hub.start('127.0.0.1:0', 0, { ...NATIVE, order: 0 }, resolve));
+  const server = { address: () => ({ address: '127.0.0.1', port: Number(hub.address().split(':')[1]) }) };
+  const idle = await connect(t, server);
+  const asking = await connect(t, server);
+  const [first, second] = [idle, asking].map((client) => `127.0.0.1:${client.socket.localPort}`);
+  asking.write('never answered\n');
+  await until(() => hub.stats().connectionsOpen === 2 && hub.stats().requestsInFlight === 1);
+  gone.detach();
+  // Its request has failed it, while nobody serves the lane.
+  await asking.ended;
+  await until(() => hub.stats().connectionsOpen === 1);
+  idle.write('answered\n');
+  const heard = [];
+  const lane = new Lane(hub, 0, { homes: true, serial: true }, {
+    open: (connection) => heard.push(`open ${connection.remoteAddress}`),
+    process: (data) => heard.push(String(data)) && data,
+    close: (connection, reason) => heard.push(`close ${connection.remoteAddress} ${reason}`),
+    failed: (error) => assert.fail(error),
+  });
+  assert.equal(await idle.line(), 'answered');
+  assert.deepEqual(heard, [`open ${first}`, `open ${second}`, `close ${second} callback-failed`, 'answered\n']);
+  hub.requestStop(0);
+  await ended;
+  hub.ended();
+  lane.detach();
+  assert.equal(heard.at(-1), `close ${first} shutdown`);
+});
+
+test('a lane that is left for good takes all that waits first, however many batches that are', LIMIT, () => {
+  const CLOSE = 2;
+  // More than are taken in one go; each batch tells that a connection has ended.
+  const waiting = Array.from({ length: 100 }, (_, low) => [CLOSE, 0, low, 1, 0]);
+  const calls = [];
+  const native = {
+    exchange: (_replies, _used, into) => {
+      const entry = waiting.shift() ?? [];
+      new Uint32Array(into.buffer).set(entry);
+      return entry.length * 4;
+    },
+    detach: () => calls.push('detach'),
+  };
+  const hub = { attach: () => native };
+  const lane = new Lane(hub, 0, { homes: true, serial: true }, { close: (_connection, _reason, id) => calls.push(id) });
+  lane.detach();
+  assert.deepEqual(calls, [...Array.from({ length: 100 }, (_, low) => (1n << 32n) | BigInt(low)), 'detach']);
+});
 
 for (const order of ['serial', 'parallel']) {
   test(`modules whose lanes are full hold their connections and answer everything (${order})`, LIMIT, async (t) => {

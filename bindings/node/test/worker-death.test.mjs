@@ -91,6 +91,42 @@ test('in serial a module hears of open in every home of a connection', LIMIT, as
   assert.deepEqual(await first.lines(2), ['welcome', 'hello']);
 });
 
+for (const order of ['serial', 'parallel', 'unordered']) {
+  test(`who comes, or goes, while its worker is replaced is told of to the new one (${order})`, LIMIT, async (t) => {
+    const gate = new Int32Array(new SharedArrayBuffer(8));
+    const server = await serve(t, 'pooled', handler('heir.mjs'), {
+      ...LINES,
+      order,
+      workers: 1,
+      workerOptions: { workerData: gate },
+    });
+    const release = () => {
+      Atomics.store(gate, 1, 1);
+      Atomics.notify(gate, 1);
+    };
+    t.after(release);
+    const ended = [];
+    server.on('connectionClose', (id) => ended.push(id));
+    (await connect(t, server)).write('exit\n');
+    await until(() => gate[0] === 2);
+    await until(() => ended.length === 1);
+    const guest = await connect(t, server);
+    guest.write('log\n');
+    await until(() => server.stats().requestsInFlight === 1);
+    guest.socket.resetAndDestroy();
+    await until(() => ended.length === 2);
+    const late = await connect(t, server);
+    const asked = late.ask('id');
+    release();
+    const id = await asked;
+    assert.deepEqual((await late.ask('log')).split(',').slice(-3), [
+      `open ${ended[1]}`,
+      `close ${ended[1]} reset`,
+      `open ${id}`,
+    ]);
+  });
+}
+
 test('a replacement that cannot be loaded raises error, is tried again, and its connections wait', LIMIT, async (t) => {
   const loads = new Int32Array(new SharedArrayBuffer(4));
   loads[0] = 1;
