@@ -108,6 +108,9 @@ export type Reply = Uint8Array | string | null | undefined | void;
  * {@link Server.stop} ends them.
  *
  * It must not wait with a blocking call for anything that its own thread is to do.
+ *
+ * It runs with no `this`, in its connection's async context, as what hears of the connection's open and close does:
+ * what one connection enters there (AsyncLocalStorage.enterWith of node:async_hooks), no other one sees.
  */
 export type Process = (data: Buffer, connection: Connection) => Reply | Promise<Reply>;
 

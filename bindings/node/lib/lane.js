@@ -3,6 +3,7 @@
 // Knows nothing of threads. The layout of the batches is that of src/packing.rs: little-endian 32-bit words, as on every
 // platform that Node runs on.
 
+const { AsyncResource } = require('node:async_hooks');
 const { isUint8Array } = require('node:util/types');
 const { Connection } = require('./connection.js');
 const { describe } = require('./describe.js');
@@ -20,6 +21,8 @@ const SKIP_AND_CLOSE = 4;
 const REQUEST_BYTES = 20;
 const REPLY_BYTES = 12;
 const BATCH_BYTES = 256 * 1024;
+/** The type by which async hooks know the scope of a connection. */
+const SCOPE = 'ReactorConnection';
 /** Batches in one go before other events of the thread have their turn. */
 const BATCHES = 16;
 
@@ -56,6 +59,8 @@ class Lane {
 
   /**
    * handler: { process(data, connection), open?(connection), close?(connection, reason, id), failed(error, connection) }.
+   * Each is called with no `this`, in the scope of its connection: what one enters there (AsyncLocalStorage.enterWith)
+   * would else be there for all that come after it in this lane.
    * homes: the connections of this lane are here for life. serial: one request of a connection at a time.
    */
   constructor(hub, index, { homes, serial }, handler) {
@@ -143,15 +148,16 @@ class Lane {
 
   #open(low, high, address) {
     const connection = new Connection(this.#hub, low, high, this.#homes, address);
-    const known = { high, connection, dropped: false };
+    const known = { high, connection, dropped: false, scope: new AsyncResource(SCOPE) };
     this.#connections.set(low, known);
     const drop = (error) => {
       known.dropped = true;
-      this.#handler.failed(error, connection, true);
+      this.#failed(error, known);
       this.#hub.close(low, high);
     };
     try {
-      this.#unawaited(this.#handler.open?.(connection), drop);
+      const { open } = this.#handler;
+      if (open !== undefined) this.#unawaited(known.scope.runInAsyncScope(open, undefined, connection), drop);
     } catch (error) {
       drop(error);
     }
@@ -159,12 +165,16 @@ class Lane {
   }
 
   #close(low, high, reason) {
-    const known = this.#connections.get(low);
-    const connection = known?.high === high ? known.connection : undefined;
-    if (connection !== undefined) this.#connections.delete(low);
-    const failed = (error) => this.#handler.failed(error, connection, true);
+    const found = this.#connections.get(low);
+    const isKnown = found?.high === high;
+    if (isKnown) this.#connections.delete(low);
+    const known = isKnown ? found : { connection: undefined, scope: new AsyncResource(SCOPE) };
+    const failed = (error) => this.#failed(error, known);
     try {
-      this.#unawaited(this.#handler.close?.(connection, reason, (BigInt(high) << 32n) | BigInt(low)), failed);
+      const { close } = this.#handler;
+      if (close === undefined) return;
+      const id = (BigInt(high) << 32n) | BigInt(low);
+      this.#unawaited(known.scope.runInAsyncScope(close, undefined, known.connection, reason, id), failed);
     } catch (error) {
       failed(error);
     }
@@ -180,30 +190,33 @@ class Lane {
     if (known !== undefined && known.high === high) return known;
     // Its home was another thread, which has ended, or it has none.
     if (this.#homes) return this.#open(low, high);
-    return { high, connection: new Connection(this.#hub, low, high, false), dropped: false };
+    const connection = new Connection(this.#hub, low, high, false);
+    return { high, connection, dropped: false, scope: new AsyncResource(SCOPE) };
   }
 
   #request(key, low, high, data) {
-    const { connection, dropped } = this.#known(low, high);
-    if (dropped) {
+    const known = this.#known(low, high);
+    const { connection } = known;
+    if (known.dropped) {
       this.#pack(key, SKIP_AND_CLOSE, '');
       return;
     }
     Connection.begin(connection, key);
     let reply;
     try {
-      reply = this.#handler.process(data, connection);
+      reply = known.scope.runInAsyncScope(this.#handler.process, undefined, data, connection);
       if (isThenable(reply)) {
-        this.#later(key, connection, reply);
+        this.#later(key, known, reply);
         return;
       }
       this.#answer(key, connection, reply);
     } catch (error) {
-      this.#fail(key, connection, error);
+      this.#fail(key, known, error);
     }
   }
 
-  #later(key, connection, promise) {
+  #later(key, known, promise) {
+    const { connection } = known;
     // In an order where requests run at once, close() before the first await closes after this reply, as everywhere; one
     // after it is not that of this request to tell, and closes the connection.
     const closes = !this.#serial && Connection.end(connection, key);
@@ -215,21 +228,25 @@ class Lane {
         try {
           this.#answer(key, connection, reply, closes);
         } catch (error) {
-          this.#fail(key, connection, error);
+          this.#fail(key, known, error);
         }
         this.#flushSoon();
       },
       (error) => {
-        this.#fail(key, connection, error);
+        this.#fail(key, known, error);
         this.#flushSoon();
       },
     );
   }
 
-  #fail(key, connection, error) {
-    Connection.end(connection, key);
+  #fail(key, known, error) {
+    Connection.end(known.connection, key);
     this.#pack(key, FAIL, '');
-    this.#handler.failed(error, connection, false);
+    this.#failed(error, known);
+  }
+
+  #failed(error, known) {
+    known.scope.runInAsyncScope(this.#handler.failed, undefined, error, known.connection);
   }
 
   #answer(key, connection, reply, closing = false) {

@@ -62,6 +62,39 @@ for (const { title, mode, process, few } of await variants('obedient.mjs')) {
   });
 }
 
+const { storage } = await import('./fixtures/handlers/enters.mjs');
+for (const { title, mode, process, isModule, few } of await variants('enters.mjs')) {
+  for (const order of ['serial', 'parallel']) {
+    test(`what one connection enters in its async context no other one sees (${title}, ${order})`, LIMIT, async (t) => {
+      const server = await serve(t, mode, process, { ...few, ...LINES, order });
+      const seen = [];
+      const enter = (id) => {
+        seen.push([id, storage.getStore()]);
+        storage.enterWith(`store of ${id}`);
+      };
+      const closed = closings(server);
+      server.on('connection', ({ id }) => enter(id));
+      // A module's are told by the port of its worker, which has one context.
+      server.on('handlerError', (_, id) => isModule || enter(id));
+      server.on('connectionClose', enter);
+      // Twice as many as there are workers, each after the one before.
+      for (let round = 0; round < 4; round += 1) {
+        const client = await connect(t, server);
+        let id;
+        for (const request of ['now', 'later', 'now', 'now', 'later']) {
+          const [self, own, found] = (await client.ask(request)).split(', ');
+          assert.equal(self, 'undefined');
+          id = BigInt(own);
+          seen.push([id, found === 'undefined' ? undefined : found]);
+        }
+        client.write(round % 2 ? 'now fail\n' : 'later fail\n');
+        assert.equal(await closed.of(id), 'callback-failed');
+      }
+      for (const [id, store] of seen) assert.ok([undefined, `store of ${id}`].includes(store), `${id} sees ${store}`);
+    });
+  }
+}
+
 for (const order of ['parallel', 'unordered']) {
   test(`in order ${order} a module's connection has no state, and says so`, LIMIT, async (t) => {
     const server = await serve(t, 'pooled', handler('obedient.mjs'), { ...LINES, order, workers: 2 });
