@@ -186,7 +186,7 @@ export interface Options {
   maxInFlight?: number;
   /**
    * Largest frame in bytes, its delimiter or prefix included; a larger one ends the connection. Raw requests are cut
-   * there. At least 1. Default: 1 MiB.
+   * there. At least 1, at most 2 GiB - 32. Default: 1 MiB.
    */
   maxFrameBytes?: number;
   /**
@@ -358,8 +358,8 @@ export interface Server extends EventEmitter {
 
 /**
  * Where to listen: `'HOST:PORT'`, `'[V6]:PORT'` or `'unix:PATH'`; or host and port, all interfaces where the host is
- * left out; or the path of a unix socket. Port 0 picks a free one. A host name is resolved, and the first of its
- * addresses that can be bound is taken, IPv4 first.
+ * left out (those of IPv4 where the system has no IPv6); or the path of a unix socket. Port 0 picks a free one. A host
+ * name is resolved, and the first of its addresses that can be bound is taken, IPv4 first.
  */
 export type Address = string | { host?: string; port: number } | { path: string };
 

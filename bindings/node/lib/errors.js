@@ -1,6 +1,7 @@
 'use strict';
 // Owns how an error of the engine becomes one of Node's.
 
+const os = require('node:os');
 const { getSystemErrorName } = require('node:util');
 
 const CODES = { ADDRESS_IN_USE: 'EADDRINUSE', ADDRESS_UNAVAILABLE: 'EADDRNOTAVAIL', PERMISSION_DENIED: 'EACCES' };
@@ -21,9 +22,20 @@ function inOurNames(message) {
   return named.replace(/\b[a-z]+(?:_[a-z]+)+\b/g, camel);
 }
 
+/** What the engine names an error, and the system's number for it, 0 for none. Of other errors nothing that fits. */
+function parts(error) {
+  return String(error?.code).split(':');
+}
+
+/** Whether a start at an address of IPv6 failed since the system has none. */
+function hasNoIpv6(error) {
+  const { EAFNOSUPPORT, EADDRNOTAVAIL } = os.constants.errno;
+  return [EAFNOSUPPORT, EADDRNOTAVAIL].includes(Number(parts(error)[1]));
+}
+
 /** The Error for a failed start at `address`. */
 function startError(error, address) {
-  const [kind, errno] = String(error?.code).split(':');
+  const [kind, errno] = parts(error);
   if (!/^[A-Z_]+$/.test(kind) || errno === undefined) return error;
   const number = Number(errno);
   const code = kind in CODES ? (number > 0 ? getSystemErrorName(-number) : CODES[kind]) : `ERR_REACTOR_${kind}`;
@@ -43,4 +55,4 @@ function startError(error, address) {
   return result;
 }
 
-module.exports = { startError };
+module.exports = { startError, hasNoIpv6 };

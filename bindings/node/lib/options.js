@@ -10,12 +10,18 @@ const { describe } = require('./describe.js');
 const MODES = ['single', 'pooled', 'multi'];
 const ORDERS = ['serial', 'parallel', 'unordered'];
 
+/**
+ * The lane's entry for a request is the frame and at most 23 bytes beside it, and lib/lane.js reckons in signed numbers
+ * of 32 bits: all of it has to be below 2 GiB.
+ */
+const MOST_FRAME_BYTES = 2 ** 31 - 32;
+
 /** [name in JavaScript, name in native code, largest value] */
 const NUMBERS = [
   ['reactors', 'reactors', 0xffffffff],
   ['maxConnections', 'maxConnections', 0xffffffff],
   ['maxInFlight', 'maxInFlight', 0xffffffff],
-  ['maxFrameBytes', 'maxFrameBytes', Number.MAX_SAFE_INTEGER],
+  ['maxFrameBytes', 'maxFrameBytes', MOST_FRAME_BYTES],
   ['outputLimitBytes', 'outputLimitBytes', Number.MAX_SAFE_INTEGER],
   ['memoryLimitBytes', 'memoryLimitBytes', Number.MAX_SAFE_INTEGER],
   ['frameTimeoutMs', 'frameTimeoutMs', 0xffffffff],
@@ -117,7 +123,11 @@ function handler(process) {
     return { module: process.href };
   }
   if (typeof process !== 'string') throw wrong('process', 'a function, or the path or file: URL of a module', process);
-  if (process.startsWith('file:')) return { module: pathToFileURL(fileURLToPath(process)).href };
+  if (process.startsWith('file:')) {
+    // It refuses what names no file. The query stays, as in a URL object: another one is another module.
+    fileURLToPath(process);
+    return { module: new URL(process).href };
+  }
   return { module: pathToFileURL(path.resolve(process)).href };
 }
 
@@ -144,20 +154,22 @@ function workers(mode, hasModule, options) {
   return mode === 0 ? 1 : os.availableParallelism();
 }
 
-/** The address in the engine's form. */
-function address(value) {
-  if (typeof value === 'string') return value;
+/** The addresses to try, in the engine's form. */
+function addresses(value) {
+  if (typeof value === 'string') return [value];
   if (value === null || typeof value !== 'object') {
     throw wrong('address', 'a string, { host, port } or { path }', value);
   }
   if (value.path !== undefined) {
     if (typeof value.path !== 'string') throw wrong('address.path', 'a string', value.path);
-    return `unix:${value.path}`;
+    return [`unix:${value.path}`];
   }
   const port = whole('address.port', value.port, 65535);
-  const { host = '::' } = value;
+  const { host } = value;
+  // As node:net has it: all interfaces, and where the system has no IPv6, those of IPv4.
+  if (host === undefined) return [`[::]:${port}`, `0.0.0.0:${port}`];
   if (typeof host !== 'string') throw wrong('address.host', 'a string', host);
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return [host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`];
 }
 
 /** Checks all that start was given. */
@@ -178,7 +190,7 @@ function check(to, mode, process, options = {}) {
   const found = handler(process);
   const serial = (options.order ?? 'serial') === 'serial';
   return {
-    address: address(to),
+    addresses: addresses(to),
     mode: number,
     handler: found,
     workers: workers(number, found.module !== undefined, options),

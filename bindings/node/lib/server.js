@@ -4,7 +4,7 @@
 const { EventEmitter } = require('node:events');
 const { load } = require('./native.js');
 const { check } = require('./options.js');
-const { startError } = require('./errors.js');
+const { startError, hasNoIpv6 } = require('./errors.js');
 const { toBytes } = require('./bytes.js');
 const { describe, textOf } = require('./describe.js');
 const { Lane } = require('./lane.js');
@@ -58,11 +58,11 @@ class Server extends EventEmitter {
     this.#ended = new Promise((resolve) => (ended = resolve));
     try {
       signal?.throwIfAborted();
-      this.#hub.start(checked.address, checked.mode, checked.native, (report) => this.#end(report).then(ended));
+      this.#listen(checked, (report) => this.#end(report).then(ended));
     } catch (error) {
       this.#lane.detach();
       await this.#crew?.stop();
-      throw startError(error, checked.address);
+      throw error;
     }
     this.#address = this.#hub.address();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
@@ -70,6 +70,18 @@ class Server extends EventEmitter {
       const abort = () => this.#hub.requestStop(0);
       signal.addEventListener('abort', abort, { once: true });
       this.once('close', () => signal.removeEventListener('abort', abort));
+    }
+  }
+
+  /** At the first of the addresses that the system knows the family of. */
+  #listen({ addresses, mode, native }, ended) {
+    for (const [index, address] of addresses.entries()) {
+      try {
+        this.#hub.start(address, mode, native, ended);
+        return;
+      } catch (error) {
+        if (index === addresses.length - 1 || !hasNoIpv6(error)) throw startError(error, address);
+      }
     }
   }
 

@@ -35,6 +35,17 @@ test(
   },
 );
 
+test('the query of a file URL is kept, as text or as URL, and what names no file is refused', LIMIT, async (t) => {
+  const url = new URL('?asked=1', pathToFileURL(handler('query.mjs')));
+  for (const form of [url, url.href, url.href.replace('///', '//localhost/')]) {
+    const server = await serve(t, 'single', form, LINES);
+    assert.equal(await (await connect(t, server)).ask('x'), '?asked=1', String(form));
+  }
+  for (const form of ['file://elsewhere/a.mjs', 'file:///a%2fb.mjs']) {
+    await assert.rejects(start(LOCAL, 'single', form), { code: /^ERR_INVALID_FILE_URL_/ });
+  }
+});
+
 test('a CommonJS module may export default, open and close', LIMIT, async (t) => {
   const server = await serve(t, 'pooled', handler('hooks.cjs'), { ...LINES, workers: 1 });
   assert.equal(await (await connect(t, server)).ask('hello'), 'opened:hello');

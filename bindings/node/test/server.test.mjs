@@ -1,11 +1,13 @@
 // The Server: where it listens, what it sends and counts, its events, its end.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   closings,
   connect,
@@ -226,6 +228,19 @@ for (const mode of MODES) {
     }
   });
 }
+
+test('where there is no IPv6, an address of no host is all interfaces of IPv4', LIMIT, async (t) => {
+  const shim = path.join(folder(t), 'no-ipv6.so');
+  const source = fileURLToPath(new URL('fixtures/no-ipv6.c', import.meta.url));
+  const compiled = spawnSync('cc', ['-shared', '-fPIC', '-o', shim, source, '-ldl'], { encoding: 'utf8' });
+  if (process.platform !== 'linux' || compiled.error !== undefined) {
+    t.skip('there is no C compiler to take IPv6 away with');
+    return;
+  }
+  assert.equal(compiled.status, 0, compiled.stderr);
+  const { stdout, stderr } = await run('no-host.mjs', [], { env: { LD_PRELOAD: shim } });
+  assert.match(stdout, /^hello at IPv4 0\.0\.0\.0; (EAFNOSUPPORT|ERR_REACTOR_\w+)\n$/, stderr);
+});
 
 test('a signal that is aborted before start rejects it, and nothing listens', LIMIT, async (t) => {
   for (const process of [echo, handler('echo.mjs')]) {

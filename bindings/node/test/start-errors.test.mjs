@@ -142,6 +142,7 @@ const WRONG_VALUES = [
   [[LOCAL, 'single', echo, { maxInFlight: 1.5 }], 'options.maxInFlight'],
   [[LOCAL, 'single', echo, { maxConnections: 0 }], 'maxConnections'],
   [[LOCAL, 'single', echo, { maxFrameBytes: 0 }], 'maxFrameBytes'],
+  [[LOCAL, 'single', echo, { maxFrameBytes: 2 ** 31 - 31, memoryLimitBytes: 2 ** 40 }], 'options.maxFrameBytes'],
   [[LOCAL, 'single', echo, { outputWaterMarks: { low: 5, high: 2 } }], 'outputWaterMarks'],
   [[LOCAL, 'single', echo, { memoryLimitBytes: 1 }], 'memoryLimitBytes'],
   [[LOCAL, 'single', echo, { backlog: 0 }], 'backlog'],
@@ -174,6 +175,10 @@ test('ERR_REACTOR_INVALID_ARGUMENT names the option at fault', LIMIT, async () =
       return true;
     });
   }
+});
+
+test('the largest frame that is taken is as documented', LIMIT, async (t) => {
+  await serve(t, 'single', echo, { maxFrameBytes: 2 ** 31 - 32, memoryLimitBytes: 2 ** 40 });
 });
 
 test('ERR_REACTOR_INVALID_ADDRESS says what an address is', LIMIT, async (t) => {
