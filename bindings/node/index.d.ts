@@ -85,7 +85,8 @@ export interface Connection {
   /**
    * Reads no more, answers what was admitted, flushes, closes. Inside a handler: after this reply, and no later request
    * is begun; where requests of a connection run at once, that holds until the handler's first await. The reason is
-   * `'local'`.
+   * `'local'`. (In `'serial'` order it is inside for as long as a request of the connection runs, whoever calls it:
+   * those that were read behind that one are dropped. {@link Server.closeConnection} answers them.)
    */
   close(): void;
 }

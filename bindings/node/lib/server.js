@@ -19,7 +19,9 @@ const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
 
 function halves(id, name) {
   if (typeof id !== 'bigint') throw new TypeError(`${name} must be a bigint, and is ${describe(id)}`);
-  return [Number(id & 0xffffffffn), Number((id >> 32n) & 0xffffffffn)];
+  // What is no number of 64 bits is the id of no connection, as 0 is.
+  const known = id === BigInt.asUintN(64, id) ? id : 0n;
+  return [Number(known & 0xffffffffn), Number(known >> 32n)];
 }
 
 class Server extends EventEmitter {
@@ -29,6 +31,12 @@ class Server extends EventEmitter {
   #address;
   #keepAlive;
   #ended;
+  #forgetSignal = () => {};
+  /** A module's server is told of closed connections only while somebody listens for them. */
+  #ownListeners = {
+    newListener: (event) => event === 'connectionClose' && this.#hub.wantCloseEvents(true),
+    removeListener: (event) => event === 'connectionClose' && this.#hub.wantCloseEvents(this.listenerCount(event) > 0),
+  };
   #listening = true;
   /** From its last event on. A promise that the stop did not wait for may fail later. */
   #over = false;
@@ -38,6 +46,7 @@ class Server extends EventEmitter {
     super();
     if (key !== KEY) throw new TypeError('a Server is made by start');
     this.#hub = hub;
+    this.#addOwnListeners();
   }
 
   static async start(checked) {
@@ -67,9 +76,9 @@ class Server extends EventEmitter {
     this.#address = this.#hub.address();
     this.#keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
     if (signal !== undefined) {
-      const abort = () => this.#hub.requestStop(0);
+      const abort = () => this.#requestStop(0);
       signal.addEventListener('abort', abort, { once: true });
-      this.once('close', () => signal.removeEventListener('abort', abort));
+      this.#forgetSignal = () => signal.removeEventListener('abort', abort);
     }
   }
 
@@ -99,9 +108,6 @@ class Server extends EventEmitter {
       close: (_connection, reason, id) => this.emit('connectionClose', id, reason),
       failed: (error) => this.#failed(error, 0n),
     });
-    const wants = () => this.#hub.wantCloseEvents(this.listenerCount('connectionClose') > 0);
-    this.on('newListener', (event) => event === 'connectionClose' && this.#hub.wantCloseEvents(true));
-    this.on('removeListener', (event) => event === 'connectionClose' && wants());
     this.#crew = new Crew(this.#hub, checked, {
       failed: (error, id) => this.#failed(error, id),
       exit: (code) => this.#tell('workerExit', code),
@@ -115,9 +121,26 @@ class Server extends EventEmitter {
     }
   }
 
+  #addOwnListeners() {
+    for (const [event, own] of Object.entries(this.#ownListeners)) this.off(event, own).on(event, own);
+  }
+
+  /** Of everybody's but the library's own. */
+  removeAllListeners(...events) {
+    super.removeAllListeners(...events);
+    this.#addOwnListeners();
+    return this;
+  }
+
+  #requestStop(drainTimeoutMs) {
+    this.#listening = false;
+    this.#hub.requestStop(drainTimeoutMs);
+  }
+
   /** The native server has stopped. */
   async #end(report) {
     this.#listening = false;
+    this.#forgetSignal();
     this.#hub.ended();
     this.#lane.detach();
     await this.#crew?.stop();
@@ -198,8 +221,7 @@ class Server extends EventEmitter {
       const expected = 'a whole number of milliseconds from 0 to 4294967295';
       return Promise.reject(new TypeError(`drainTimeoutMs must be ${expected}, and is ${describe(drainTimeoutMs)}`));
     }
-    this.#listening = false;
-    this.#hub.requestStop(drainTimeoutMs);
+    this.#requestStop(drainTimeoutMs);
     this.ref();
     return this.#ended;
   }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { closings, connect, handler, LIMIT, LINES, MODES, next, serve, variants } from './fixtures/scene.mjs';
+import { closings, connect, handler, LIMIT, LINES, MODES, next, serve, until, variants } from './fixtures/scene.mjs';
 
 for (const { title, mode, process, few } of await variants('obedient.mjs')) {
   test(`state stays with its connection (${title})`, LIMIT, async (t) => {
@@ -133,6 +133,25 @@ for (const order of ['parallel', 'unordered']) {
     const client = await connect(t, server);
     assert.equal(await client.ask('state a'), 'a');
     assert.equal(await client.ask('state b'), 'a,b');
+  });
+}
+
+for (const [how, answered] of [
+  ['connection.close', '1\n'],
+  ['server.closeConnection', '1\n2\n3\n'],
+]) {
+  const which = JSON.stringify(answered);
+  test(`in serial, while the first of three requests runs, ${how} lets ${which} be answered`, LIMIT, async (t) => {
+    let running;
+    const process = (data, connection) =>
+      running ? data : new Promise((resolve) => (running = { connection, finish: () => resolve(data) }));
+    const server = await serve(t, 'single', process, LINES);
+    const client = (await connect(t, server)).write('1\n2\n3\n');
+    await until(() => running !== undefined && server.stats().bytesIn === 6);
+    if (how === 'connection.close') running.connection.close();
+    else server.closeConnection(running.connection.id);
+    running.finish();
+    assert.equal(String(await client.rest()), answered);
   });
 }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -75,7 +75,7 @@ for (const { title, mode, process, few } of await variants('obedient.mjs')) {
     assert.equal(server.closeConnection(ids[1]), true);
     assert.equal((await clients[1].rest()).length, 0);
     assert.equal(await closed.of(ids[1]), 'local');
-    for (const ended of [ids[1], NO_CONNECTION, 0n, (1n << 64n) - 1n]) {
+    for (const ended of [ids[1], NO_CONNECTION, 0n, (1n << 64n) - 1n, ids[0] + (1n << 64n), ids[0] - (1n << 64n)]) {
       assert.equal(server.send(ended, 'x'), false);
       assert.equal(server.closeConnection(ended), false);
     }
@@ -276,10 +276,31 @@ for (const { title, mode, process, few } of await variants('obedient.mjs')) {
     while (server.stats().requestsInFlight === 0) await new Promise((resolve) => setImmediate(resolve));
     const told = once(server, 'close');
     controller.abort();
+    assert.equal(server.listening, false);
     const [report] = await told;
     assert.equal(report.requestsAbandoned, 1);
     assert.equal(server.listening, false);
     await client.ended;
+  });
+}
+
+for (const { title, mode, process, few } of await variants('obedient.mjs')) {
+  test(`removeAllListeners removes the program's own listeners alone (${title})`, LIMIT, async (t) => {
+    const { signal } = new AbortController();
+    const server = await serve(t, mode, process, { ...few, ...LINES, signal });
+    server.on('connectionClose', () => assert.fail('it was removed'));
+    for (const which of [[], ['newListener'], ['removeListener'], ['connectionClose']]) {
+      assert.equal(server.removeAllListeners(...which), server);
+      assert.equal(server.listenerCount('connectionClose'), 0);
+      const client = await connect(t, server);
+      const id = BigInt(await client.ask('id'));
+      const told = once(server, 'connectionClose');
+      client.end();
+      assert.deepEqual(await told, [id, 'peer']);
+    }
+    server.removeAllListeners();
+    await server.stop();
+    assert.deepEqual(getEventListeners(signal, 'abort'), []);
   });
 }
 
