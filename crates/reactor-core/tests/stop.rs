@@ -505,7 +505,7 @@ fn what_was_over_before_the_stop_keeps_its_reason(wiring: Wiring) {
     );
     let idle: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
     let client = Client::connect(&server);
-    let conn = (0..=idle.len()).map(|_| events.opened()).last().expect("they open");
+    let conn = (0..=idle.len()).map(|_| events.opened()).collect::<Vec<_>>().pop().expect("they open");
     client.send(b"ask\n");
     client.finish();
     assert_eq!(client.receive_to_end().expect("a FIN"), b"early");
