@@ -1,9 +1,10 @@
 //! Owns the memory of all connections together: how much it is, and whether it is short. Knows nothing of who holds it
 //! or who waits for it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::config::AWAKE_MS;
 use crate::heap_trim::HeapTrim;
 
 /// Buffered input, requests in flight and unsent output of all connections of a server, in bytes.
@@ -11,6 +12,12 @@ use crate::heap_trim::HeapTrim;
 pub(crate) struct Budget {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
+    /// What of it is output that its peers have not taken.
+    output_bytes: AtomicUsize,
+    /// A worker waits since unsent output has taken the memory up.
+    workers_wait: AtomicBool,
+    /// When workers began to wait, or one was let go on last, in the server's milliseconds.
+    let_go_ms: AtomicU64,
     /// From the limit down to 7/8 of it.
     short: AtomicBool,
     trim: HeapTrim,
@@ -30,6 +37,9 @@ impl Budget {
         Budget {
             limit_bytes,
             used_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            workers_wait: AtomicBool::new(false),
+            let_go_ms: AtomicU64::new(0),
             short: AtomicBool::new(false),
             trim: HeapTrim::new(limit_bytes),
         }
@@ -57,6 +67,49 @@ impl Budget {
     /// Whether so many bytes more stay within the limit.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         !self.is_short() && self.used_bytes().saturating_add(bytes) <= self.limit_bytes
+    }
+
+    /// Of what somebody holds, `before` bytes were unsent output, and `after` are.
+    pub(crate) fn change_output(&self, before: usize, after: usize) {
+        self.output_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Whether a worker had better begin nothing, for the next reply would only add to what nobody takes. What waits for
+    /// workers holds less than that, so it is not they who keep the memory short.
+    pub(crate) fn is_full_of_output(&self) -> bool {
+        !self.is_within_margin() && self.output_bytes.load(Ordering::Relaxed) > self.limit_bytes / 2
+    }
+
+    /// As above, where a worker asks: it waits then, for a second at the most if there is a reserve.
+    pub(crate) fn holds_worker(&self, now_ms: impl FnOnce() -> u64) -> bool {
+        if !self.is_full_of_output() {
+            return false;
+        }
+        let now_ms = now_ms();
+        if !self.workers_wait.swap(true, Ordering::SeqCst) {
+            self.let_go_ms.store(now_ms, Ordering::Relaxed);
+            // It may have become less since.
+            return self.is_full_of_output();
+        }
+        let before_ms = self.let_go_ms.load(Ordering::Relaxed);
+        let lets_go = self.may_let_go(now_ms)
+            && self.let_go_ms.compare_exchange(before_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        !lets_go
+    }
+
+    /// Whether one of the workers that wait may go on although output still takes the memory up.
+    pub(crate) fn may_let_go(&self, now_ms: u64) -> bool {
+        self.is_within_reserve() && now_ms >= self.let_go_ms.load(Ordering::Relaxed) + AWAKE_MS
+    }
+
+    /// Whether workers wait.
+    pub(crate) fn has_waiting_workers(&self) -> bool {
+        self.workers_wait.load(Ordering::Relaxed)
+    }
+
+    /// Whether workers waited, and may go on: whoever asks is to tell them.
+    pub(crate) fn may_workers_go_on(&self) -> bool {
+        !self.is_full_of_output() && self.workers_wait.swap(false, Ordering::SeqCst)
     }
 
     /// Whether whoever asks is to trim the heap; then it is to be told with [`trimmed`](Budget::trimmed).

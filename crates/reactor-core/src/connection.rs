@@ -305,6 +305,11 @@ impl Connection {
 
     /// Buffered input, requests in flight, finished replies and unsent output, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.input.capacity() + self.in_flight_bytes + self.window.held_bytes() + self.output.memory_bytes()
+        self.input.capacity() + self.in_flight_bytes + self.output_memory_bytes()
+    }
+
+    /// What of it are finished replies and unsent output.
+    pub(crate) fn output_memory_bytes(&self) -> usize {
+        self.window.held_bytes() + self.output.memory_bytes()
     }
 }

@@ -273,7 +273,9 @@ impl Options {
     }
 
     /// Buffered input, requests in flight and unsent output of all connections together, in bytes; 256 MiB. A third
-    /// more is counted for each of these than they hold, for what the system's allocator needs beside.
+    /// more is counted for each of these than they hold, for what the system's allocator needs beside. Past it each
+    /// reactor reads one connection at a time; where output that nobody takes is the most of it, workers begin nothing
+    /// either until it leaves, but for one each second up to a quarter above the limit.
     ///
     /// # Errors
     /// `InvalidArgument` for 0.

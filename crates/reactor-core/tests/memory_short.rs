@@ -7,6 +7,7 @@ mod harness_b;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use harness_b::{
@@ -35,6 +36,7 @@ in_each_mode!(
     a_reset_of_one_that_waits_for_memory_is_noticed,
     one_that_is_never_answered_does_not_keep_the_others_from_reading,
     one_that_waited_for_memory_is_read_to_its_end_before_it_is_closed,
+    large_replies_that_nobody_takes_stay_within_memory_limit,
 );
 
 const FRAME: usize = 64 * KIB;
@@ -549,4 +551,35 @@ fn one_that_waited_for_memory_is_read_to_its_end_before_it_is_closed(wiring: Wir
     client.finish();
     client.receive_to_end().expect("a FIN, and no reset");
     drop(holders);
+}
+
+/// All small requests were begun whatever the memory said, and each worker's reply joined those that nobody took.
+fn large_replies_that_nobody_takes_stay_within_memory_limit(wiring: Wiring) {
+    const ROOM: usize = 8 * MIB;
+    const REPLY: usize = 512 * KIB;
+    const COUNT: usize = 100;
+    let (server, _events) = serve(
+        wiring,
+        |options| {
+            options.set_framing(lines()).expect("in range").set_memory_limit_bytes(ROOM).expect("in range");
+        },
+        |_, reply, _| reply.write(&pattern(1, REPLY)).map_err(|_| Failed),
+    );
+    let clients: Vec<Client> = (0..COUNT).map(|_| Client::connect_narrow(&server)).collect();
+    clients.iter().for_each(|client| client.send(b"ask\n"));
+    until("memory runs short", || memory(&server) >= ROOM / 8 * 7);
+    let mut most = 0;
+    harness_b::comes_within(Duration::from_millis(1_500), || {
+        most = most.max(memory(&server));
+        false
+    });
+    // What was let in last, on each thread one, and a third of it for the allocator; and the reserve.
+    let limit = ROOM + ROOM / 4 + (wiring.reactors() + wiring.lanes()) * 2 * REPLY / 3 * 4;
+    assert!(most <= limit, "{most} bytes were held; memory_limit and what all threads may add are {limit}");
+    thread::scope(|scope| {
+        for client in &clients {
+            scope.spawn(|| assert!(client.receive(REPLY) == pattern(1, REPLY), "the reply is not as it was written"));
+        }
+    });
+    until("all memory is given back", || memory(&server) == 0);
 }

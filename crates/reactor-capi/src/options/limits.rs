@@ -185,7 +185,9 @@ pub extern "C" fn reactor_options_set_output_limit_bytes(
 
 /// What all connections together may hold, in bytes: buffered input, requests in flight and unsent output, and a third
 /// more for what the system's allocator needs beside them. Past it, each reactor thread reads one connection at a time,
-/// and only to finish its frame, and sends are REACTOR_STATUS_OVER_LIMIT; all resumes at 7/8 of it. Default: 256 MiB.
+/// and only to finish its frame, and sends are REACTOR_STATUS_OVER_LIMIT; all resumes at 7/8 of it. Where output that
+/// nobody takes is the most of it, workers begin nothing either until it leaves, but for one each second up to a quarter
+/// above the limit. Default: 256 MiB.
 /// With glibc, while more than half of it is in use, and as it falls to a quarter and to nothing, a reactor thread calls
 /// malloc_trim(0) now and then, so that the process gives back what it has free: see malloc_trim(3). That takes a tenth of
 /// its time at the most, up to a half where a quarter of the limit is let go meanwhile.

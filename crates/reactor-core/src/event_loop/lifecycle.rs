@@ -150,6 +150,7 @@ impl<H: Handler> EventLoop<H> {
         if draining && !reactor.is_cut() {
             reactor.stats.drain.end(entry.conn.abandoned());
         }
+        shared.budget.change_output(mem::take(&mut entry.told_output_bytes), 0);
         let held = mem::take(&mut entry.told_memory_bytes);
         shared.change_memory(held, 0);
         reactor.stats.memory.sub(held as u64);

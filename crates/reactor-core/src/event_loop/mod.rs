@@ -208,6 +208,13 @@ impl<H: Handler> EventLoop<H> {
     /// Hands the turn's work to the workers, and sees to those that are stuck.
     fn feed_workers(&mut self) {
         if let Some(pool) = &self.pool {
+            let budget = &self.shared.budget;
+            if budget.has_waiting_workers() {
+                if budget.may_workers_go_on() {
+                    pool.go_on(&mut self.watch);
+                }
+                self.watching = true;
+            }
             let submits = !self.to_pool.is_empty();
             pool.submit(&mut self.to_pool, &mut self.watch);
             if submits || self.watching {

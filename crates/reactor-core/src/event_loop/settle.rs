@@ -128,6 +128,8 @@ impl<D: Clone> Entry<D> {
             let before = mem::replace(&mut self.told_memory_bytes, memory_bytes);
             shared.change_memory(before, memory_bytes);
             reactor.stats.memory.add((memory_bytes as u64).wrapping_sub(before as u64));
+            let output_bytes = self.conn.output_memory_bytes();
+            shared.budget.change_output(mem::replace(&mut self.told_output_bytes, output_bytes), output_bytes);
         }
         let unsent_bytes = self.conn.unsent_bytes();
         if unsent_bytes != self.told_unsent_bytes {

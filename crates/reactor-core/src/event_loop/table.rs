@@ -39,8 +39,9 @@ pub(crate) struct Entry<D> {
     pub(crate) waits_for_memory: bool,
     /// Something was heard of it since it was looked at last, while it waits for memory.
     pub(crate) fresh: bool,
-    /// Memory that it holds, and unsent output, as others were told last, in bytes.
+    /// Memory that it holds, that of its output, and unsent output, as others were told last, in bytes.
     pub(crate) told_memory_bytes: usize,
+    pub(crate) told_output_bytes: usize,
     pub(crate) told_unsent_bytes: usize,
     /// A worker would have begun a request and output stood at the high mark.
     pub(crate) run_stalled: bool,
@@ -65,6 +66,7 @@ impl<D> Entry<D> {
             waits_for_memory: false,
             fresh: false,
             told_memory_bytes: 0,
+            told_output_bytes: 0,
             told_unsent_bytes: 0,
             run_stalled: false,
             waits_since: None,
