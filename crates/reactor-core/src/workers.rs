@@ -203,8 +203,9 @@ impl<D: Clone> Pool<D> {
         loop {
             let mut queue = self.lock();
             // Under the lock, which the loop takes once there is room: so it finds who waits for that.
-            if !self.shared.is_full()
-                && !(queue.runs.is_empty() || self.shared.budget.holds_worker(|| self.shared.stop.now_ms()))
+            if !queue.runs.is_empty()
+                && !self.shared.is_full()
+                && !self.shared.budget.holds_worker(|| self.shared.stop.now_ms())
                 && let Some(run) = queue.runs.pop_front()
             {
                 return Some(run);
