@@ -58,8 +58,11 @@ pub(crate) struct Request<'a, D> {
 pub(crate) enum Outcome {
     /// The reply stands, framed, at the end of the output.
     Answered(Ending),
-    /// It comes later.
-    Deferred,
+    /// It comes later. `last`: it closes the connection, so that nothing later begins.
+    Deferred {
+        /// Whether the callback closed the reply before it deferred it.
+        last: bool,
+    },
 }
 
 /// Runs one request; its reply, framed, is appended to `output`. Says too whether the callback pushed to its own
@@ -84,7 +87,7 @@ pub(crate) fn process<H: Handler>(
     let outcome = match result {
         Some((Ok(()), finished)) if finished.deferred => {
             output.truncate(start);
-            Outcome::Deferred
+            Outcome::Deferred { last: finished.closes }
         }
         Some((Ok(()), finished)) => {
             if finished.written {

@@ -79,6 +79,8 @@ pub(crate) enum Begun {
     AnsweredAfter(usize, Ending),
     /// It is answered later, by [`Connection::reply`].
     Pending,
+    /// As above, and that answer closes the connection: nothing later begins.
+    PendingLast,
     /// Its bytes joined a raw request that was given earlier and has not begun.
     Joined,
 }

@@ -346,9 +346,12 @@ impl<H: Handler> Worker<'_, H> {
             }
             number += 1;
             count += 1;
-            let Outcome::Answered(ending) = outcome else {
-                how = Leave::Deferred;
-                break;
+            let ending = match outcome {
+                Outcome::Answered(ending) => ending,
+                Outcome::Deferred { last } => {
+                    how = if last { Leave::Last } else { Leave::Deferred };
+                    break;
+                }
             };
             run.add_due(self.reply.len());
             finish(number - 1, payload.len(), &mut self.reply, &mut self.spare, ending);

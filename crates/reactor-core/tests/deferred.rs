@@ -14,6 +14,7 @@ in_each_mode! {
     what_was_written_before_is_the_beginning_of_the_reply;
     complete_and_close_sends_the_reply_and_closes;
     a_close_before_the_promise_holds_once_it_is_kept;
+    nothing_begins_behind_a_promise_whose_reply_closes;
     a_failed_promise_closes_once_the_replies_before_it_are_out;
     a_dropped_promise_is_a_failed_one;
     a_promise_to_a_connection_that_ended_is_gone;
@@ -122,6 +123,37 @@ fn a_close_before_the_promise_holds_once_it_is_kept(setup: Setup) {
     client.expect_last(b"bye");
     client.finish();
     running.closed_with(CloseReason::Local);
+}
+
+/// What runs at once with it goes on; so there is one worker, which takes up the next once it has left the first.
+fn nothing_begins_behind_a_promise_whose_reply_closes(setup: Setup) {
+    for order in [Order::Serial, Order::Parallel, Order::Unordered] {
+        let (give, promises) = channel();
+        let service = Service::new(move |_, _, reply| {
+            reply.close().map_err(|_| Failed)?;
+            let _ = give.send(reply.defer().map_err(|_| Failed)?);
+            Ok(())
+        });
+        let mut options = setup.framed(lines(true));
+        options.set_order(order);
+        if setup.has_workers() {
+            options.set_workers(1).expect("in range");
+        }
+        let running = service.start(setup, &options);
+        let (mut client, _) = running.connect();
+        client.send(b"last\n");
+        let last = next(&promises);
+        running.turn_over();
+        client.send(b"one too many\nanother\n");
+        running.turn_over();
+        assert!(promises.try_recv().is_err(), "{order:?}: a request began behind one whose reply closes");
+        last.complete(b"bye").expect("the connection is there");
+        client.expect_last(b"bye\n");
+        client.finish();
+        running.closed_with(CloseReason::Local);
+        assert!(promises.try_recv().is_err(), "{order:?}: a request began behind one whose reply closes");
+        until("nothing is in flight", || running.stats().requests_in_flight == 0);
+    }
 }
 
 fn a_failed_promise_closes_once_the_replies_before_it_are_out(setup: Setup) {

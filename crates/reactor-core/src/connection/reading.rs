@@ -205,15 +205,22 @@ impl Connection {
         match host.request(number, payload, self.output.tail()) {
             Begun::Answered(ending) => self.answered(rules, number, start, ending),
             Begun::AnsweredAfter(pushed, ending) => self.answered(rules, number, start + pushed, ending),
-            Begun::Pending => {
-                self.next_request += 1;
-                self.in_flight += 1;
-                self.in_flight_bytes += payload.len();
+            Begun::Pending => self.pending(payload.len()),
+            Begun::PendingLast => {
+                self.pending(payload.len());
+                self.stop_beginning(Ending::Close);
             }
             Begun::Joined => self.in_flight_bytes += payload.len(),
         }
         // One that is answered later may have pushed.
         self.update_held(rules);
+    }
+
+    /// A request is answered later.
+    fn pending(&mut self, request_bytes: usize) {
+        self.next_request += 1;
+        self.in_flight += 1;
+        self.in_flight_bytes += request_bytes;
     }
 
     /// A request was answered at once; its reply is what the output has from `start` on.

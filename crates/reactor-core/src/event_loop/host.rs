@@ -95,7 +95,11 @@ impl<H: Handler> Host for Inline<'_, H> {
             stats.sample(began.saturating_duration_since(self.turn_began), began.elapsed());
         }
         let pushed = if pushed { self.insert_pushes(output, start) } else { 0 };
-        let Outcome::Answered(ending) = outcome else { return Begun::Pending };
+        let ending = match outcome {
+            Outcome::Answered(ending) => ending,
+            Outcome::Deferred { last: false } => return Begun::Pending,
+            Outcome::Deferred { last: true } => return Begun::PendingLast,
+        };
         stats.in_flight.sub(1);
         self.reactor.count_answers(1, ending, &self.shared.stop);
         if pushed == 0 { Begun::Answered(ending) } else { Begun::AnsweredAfter(pushed, ending) }

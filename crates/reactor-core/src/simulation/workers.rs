@@ -167,9 +167,12 @@ impl<D: Clone> Pool<D> {
         let (outcome, _) = call::process(handler, &self.shared, &self.shared.workers[index], &request, &mut seat.reply);
         seat.unposted = scene::take_unposted();
         scene::enter_server(server, false);
-        let Outcome::Answered(ending) = outcome else {
-            seat.place = Place::Leaving(Leave::Deferred);
-            return;
+        let ending = match outcome {
+            Outcome::Answered(ending) => ending,
+            Outcome::Deferred { last } => {
+                seat.place = Place::Leaving(if last { Leave::Last } else { Leave::Deferred });
+                return;
+            }
         };
         let Some(run) = seat.run.clone() else { return };
         run.add_due(seat.reply.len());
