@@ -54,6 +54,9 @@ void host_pass_gate(unsigned gate);
 int host_connect(const reactor *reactor);
 /* Sends text, and reads exactly what is due; with end, what is due is all before the FIN. */
 void host_ask(int client, const char *text, const char *due, bool end);
+/* An address, with port 0, of this process alone: to start at again, and nobody else's client gets its port
+   meanwhile. */
+const char *host_own_address(void);
 /* How many descriptors this process has open. */
 int host_descriptors(void);
 

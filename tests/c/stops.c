@@ -171,14 +171,11 @@ static void from_eight_threads(const struct host *host) {
   wait_and_free(reactor, 1);
 }
 
-/* Stop before the first connection, free without a stop, at one address again and again, and nothing left over. The
-   address is of this process alone, so that nobody else's client gets its port meanwhile. */
+/* Stop before the first connection, free without a stop, at one address again and again, and nothing left over. */
 static void at_once(const struct host *host) {
   struct host again = *host;
-  char own[64], address[64];
-  unsigned pid = (unsigned)getpid();
-  snprintf(own, sizeof own, "127.%u.%u.%u:0", 1 + (pid >> 16) % 254, (pid >> 8) % 256, 1 + pid % 254);
-  again.addr = own;
+  char address[64];
+  again.addr = host_own_address();
   int descriptors = host_descriptors();
   reactor *first = start(&again);
   CHECK(reactor_local_address(first, address, sizeof address) < sizeof address);

@@ -1,13 +1,14 @@
-//! What happens at the limits: of descriptors, of connections, and of what on_open takes.
+//! What happens at the limits: of descriptors, of threads, of connections, and of what on_open takes.
 
 use std::io::{Read, Write};
 
 use reactor_tests::{
-    Mode, Server, assert_closed, assert_same_bytes, descriptors, in_each_mode, in_each_mode_of_node, sockets,
-    wait_until,
+    Mode, Server, assert_closed, assert_same_bytes, descriptors, in_each_mode, in_each_mode_of_node, run_program_in,
+    sockets, wait_until,
 };
 
 in_each_mode!(
+    a_start_that_gets_no_thread_leaves_nothing_behind,
     a_client_that_waits_for_a_descriptor_is_served_when_one_is_freed,
     connections_past_the_maximum_are_dropped_and_the_others_served,
     a_connection_that_on_open_refuses_is_dropped_and_never_closed,
@@ -101,4 +102,12 @@ fn a_connection_that_on_open_refuses_is_dropped_and_never_closed(mode: Mode) {
     assert_eq!(stopped.report.drained, 10);
     assert_eq!(stopped.count("refused"), 10);
     assert_eq!(stopped.count("totals opens=10 closes=10"), 1, "{:#?}", stopped.lines);
+}
+
+/// The address too is free: who tries again at once is served.
+fn a_start_that_gets_no_thread_leaves_nothing_behind(mode: Mode) {
+    let reactors: &[_] = if mode.has_main_reactor() { &["--reactors", "2"] } else { &[] };
+    let lines = run_program_in(mode, "no_thread", reactors);
+    let failed = lines.iter().find_map(|line| line.strip_prefix("failed ")?.parse::<u32>().ok());
+    assert!(failed.is_some_and(|count| count >= 50), "{lines:#?}");
 }

@@ -71,6 +71,7 @@ impl<H: Handler> Crew<H> {
         &self.handler
     }
 
+    /// All of them, or none.
     pub(crate) fn hire(&mut self, polls: Vec<Poll>, main_poll: Option<Poll>, listener: Listener) -> Result<(), Error> {
         // A new thread inherits the mask: none of ours ever takes a signal of the host.
         let before = SigSet::all()
@@ -79,6 +80,9 @@ impl<H: Handler> Crew<H> {
         let result = self.hire_blocked(polls, main_poll, listener);
         // It fails for no mask that the system itself gave.
         let _ = before.thread_set_mask();
+        if result.is_err() {
+            self.send_away();
+        }
         result
     }
 
@@ -139,6 +143,12 @@ impl<H: Handler> Crew<H> {
         (gate, Member { handler: Arc::clone(&self.handler), is_worker, presence: PresenceMark::new(&self.shared) })
     }
 
+    /// Waits until they have gone with all that they were given: the listening socket, too.
+    fn send_away(&mut self) {
+        self.gates.clear();
+        self.shared.presence.wait_for_all();
+    }
+
     /// From here on callbacks run. A crew that is dropped before sends its threads away.
     pub(crate) fn open_gates(self) {
         let Crew { handler, shared: _, gates } = self;
@@ -193,6 +203,7 @@ struct PresenceMark {
 
 impl PresenceMark {
     fn new(shared: &Arc<Shared>) -> Self {
+        shared.presence.enter();
         PresenceMark {
             shared: Some(Arc::clone(shared)),
             presence: Arc::clone(&shared.presence),

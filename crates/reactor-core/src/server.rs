@@ -77,7 +77,6 @@ impl Server {
                 (Some(waker), Some(poll))
             }
         };
-        let threads = polls.len() + usize::from(main_poll.is_some()) + config.workers;
         let shared = Arc::new(Shared {
             local_address: listener.local_address().to_owned(),
             loops: wakers.into_iter().map(|waker| LoopShared::new(Mailbox::<Message>::new(waker))).collect(),
@@ -85,7 +84,7 @@ impl Server {
             workers: std::iter::repeat_with(Progress::default).take(config.workers).collect(),
             stop: StopSignal::new()
                 .map_err(|error| Error::os("making the pair of sockets that tells of a stop", error))?,
-            presence: Arc::new(Presence::new(threads)),
+            presence: Arc::new(Presence::default()),
             budget: Budget::new(config.memory_limit_bytes),
             accept_errors: AtomicU64::new(0),
             refused: AtomicU64::new(0),

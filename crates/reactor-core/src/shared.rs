@@ -229,19 +229,20 @@ impl Shared {
 }
 
 /// How many threads of the server are still there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Presence {
     threads: Mutex<usize>,
     changed: Condvar,
 }
 
 impl Presence {
-    pub(crate) fn new(threads: usize) -> Self {
-        Presence { threads: Mutex::new(threads), changed: Condvar::new() }
-    }
-
     fn lock(&self) -> MutexGuard<'_, usize> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more thread will be there.
+    pub(crate) fn enter(&self) {
+        *self.lock() += 1;
     }
 
     /// A thread is through: it runs no code of the user any more.
@@ -253,6 +254,14 @@ impl Presence {
 
     pub(crate) fn is_over(&self) -> bool {
         *self.lock() == 0
+    }
+
+    /// Waits until the last has left.
+    pub(crate) fn wait_for_all(&self) {
+        let mut threads = self.lock();
+        while *threads > 0 {
+            threads = self.changed.wait(threads).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until the last has left, or for so long; says whether the last has left.

@@ -30,7 +30,7 @@ pub(crate) fn server(rules: Rules) -> Arc<Shared> {
         accept_errors: AtomicU64::new(0),
         refused: AtomicU64::new(0),
         stop: StopSignal::new().expect("a pair of sockets"),
-        presence: Arc::new(Presence::new(0)),
+        presence: Arc::new(Presence::default()),
         loops_left: AtomicU64::new(0),
     })
 }

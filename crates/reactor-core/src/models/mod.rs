@@ -46,7 +46,7 @@ fn server(workers: u32) -> (Arc<Shared>, Waker) {
         accept_errors: AtomicU64::new(0),
         refused: AtomicU64::new(0),
         stop: StopSignal::new().expect("a pair of sockets"),
-        presence: Arc::new(Presence::new(0)),
+        presence: Arc::new(Presence::default()),
         loops_left: AtomicU64::new(1),
     };
     (Arc::new(shared), waker)

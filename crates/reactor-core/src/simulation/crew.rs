@@ -69,6 +69,8 @@ impl<H: Handler> Crew<H> {
         let (handler, shared) = (Arc::clone(&self.handler), Arc::clone(&self.shared));
         let event_loop = EventLoop::new(0, handler, Arc::clone(&shared), pool.clone(), Poll, Some(listener));
         let mut event_loop = event_loop.map_err(|error| Error::os("making a loop", error))?;
+        // The loop and its workers.
+        (0..=shared.workers.len()).for_each(|_| shared.presence.enter());
         let run = Box::new(move || {
             scene::enter_server(Arc::as_ptr(&shared).addr(), false);
             event_loop.run();
