@@ -237,8 +237,8 @@ pub extern "C" fn reactor_request_stop(reactor: *mut reactor, drain_timeout_ms: 
 /// - REACTOR_STATUS_OK: it has stopped, and no callback runs any more.
 /// - REACTOR_STATUS_INVALID_ARGUMENT: `reactor` is NULL; the report's struct_size is smaller than in 0.1.
 /// - REACTOR_STATUS_WOULD_DEADLOCK: the calling thread is in a callback of this reactor.
-/// - REACTOR_STATUS_TIMED_OUT: the deadline passed while a callback was still running; on_close and user_data_free
-///   follow that callback's return. The one failure that writes the report.
+/// - REACTOR_STATUS_TIMED_OUT: the deadline passed while a callback was still running, which may be user_data_free
+///   itself; on_close and user_data_free follow that callback's return. The one failure that writes the report.
 ///
 /// Ownership: nothing changes hands; the reactor still has to be freed.
 ///

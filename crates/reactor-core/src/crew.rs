@@ -190,6 +190,17 @@ impl<H: Handler> Member<H> {
         if gate.recv().is_ok() {
             scene::enter_server(self.presence.server, self.is_worker);
             work(&self.handler);
+            self.let_go();
+        }
+    }
+
+    /// The last to let go drops the handler, which may take longer than a stop has time, as any callback may.
+    fn let_go(self) {
+        let Member { handler, is_worker: _, presence } = self;
+        if let (Some(handler), Some(shared)) = (Arc::into_inner(handler), &presence.shared) {
+            shared.farewell.step();
+            drop(handler);
+            shared.farewell.step();
         }
     }
 }

@@ -82,6 +82,7 @@ impl Server {
             loops: wakers.into_iter().map(|waker| LoopShared::new(Mailbox::<Message>::new(waker))).collect(),
             main: main_waker.map(Mailbox::new),
             workers: std::iter::repeat_with(Progress::default).take(config.workers).collect(),
+            farewell: Progress::default(),
             stop: StopSignal::new()
                 .map_err(|error| Error::os("making the pair of sockets that tells of a stop", error))?,
             presence: Arc::new(Presence::default()),
@@ -147,7 +148,7 @@ pub struct DrainReport {
     pub requests_abandoned: u64,
     /// Output not sent by the deadline, in bytes.
     pub bytes_unsent: u64,
-    /// Callbacks that had not returned by the deadline.
+    /// Callbacks that had not returned by the deadline, the handler's drop among them.
     pub callbacks_running: u64,
 }
 

@@ -164,6 +164,8 @@ pub(crate) struct Shared {
     /// The mailbox of the main reactor, in MULTI.
     pub(crate) main: Option<Mailbox<Message>>,
     pub(crate) workers: Vec<Progress>,
+    /// Whichever thread is the last to let go of the handler, and so runs its drop.
+    pub(crate) farewell: Progress,
     pub(crate) budget: Budget,
     /// Accepts that failed, and connections that the main reactor refused: those of no loop in particular.
     pub(crate) accept_errors: AtomicU64,
@@ -221,10 +223,10 @@ impl Shared {
         self.loops.iter().map(|reactor| reactor.open.load(Ordering::Relaxed)).sum()
     }
 
-    /// The steps of all threads that run callbacks, loops first.
+    /// The steps of all threads that run callbacks, loops first, and of the handler's drop.
     pub(crate) fn steps(&self) -> Vec<u64> {
         let loops = self.loops.iter().map(|reactor| &reactor.progress);
-        loops.chain(&self.workers).map(Progress::get).collect()
+        loops.chain(&self.workers).chain([&self.farewell]).map(Progress::get).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::handler::FrameEnd;
 use crate::ordering::Ending;
 use crate::requests::Requests;
 use crate::run::{Run, Schedule};
-use crate::shared::{Presence, Shared};
+use crate::shared::{Presence, Progress, Shared};
 use crate::stop::StopSignal;
 use crate::worker_simulation::{Choices, Promise};
 
@@ -27,6 +27,7 @@ pub(crate) fn server(rules: Rules) -> Arc<Shared> {
         loops: vec![],
         main: None,
         workers: vec![],
+        farewell: Progress::default(),
         accept_errors: AtomicU64::new(0),
         refused: AtomicU64::new(0),
         stop: StopSignal::new().expect("a pair of sockets"),

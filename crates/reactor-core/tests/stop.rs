@@ -32,6 +32,7 @@ in_each_mode!(
     waiting_inside_a_callback_is_refused,
     a_callback_that_does_not_return_is_reported_and_delays_nobody,
     all_callbacks_that_do_not_return_are_counted,
+    a_drop_of_the_handler_that_does_not_return_is_reported_and_delays_nobody,
     a_partial_frame_is_dropped_at_a_stop,
     whole_frames_that_wait_in_the_input_are_answered,
     frames_that_output_held_are_answered_while_the_peer_reads,
@@ -381,6 +382,45 @@ fn all_callbacks_that_do_not_return_are_counted(wiring: Wiring) {
         assert_eq!(events.closed().reason, CloseReason::Shutdown);
     }
     assert!(matches!(events.next(), Event::Dropped));
+}
+
+/// Its drop tells of itself, and waits until it is let go.
+struct Stays {
+    dropping: Sender<()>,
+    gate: Mutex<Receiver<()>>,
+}
+
+impl Handler for Stays {
+    type Data = ();
+
+    fn open(&self, _conn: ConnId, _peer: Peer) -> Option<()> {
+        Some(())
+    }
+
+    fn process(&self, request: &[u8], reply: &mut Reply<'_, ()>) -> Result<(), Failed> {
+        reply.write(request).map_err(|_| Failed)
+    }
+}
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        let _ = self.dropping.send(());
+        let _ = self.gate.lock().expect("nobody panics here").recv_timeout(WAIT);
+    }
+}
+
+fn a_drop_of_the_handler_that_does_not_return_is_reported_and_delays_nobody(wiring: Wiring) {
+    let (dropping, drops) = channel();
+    let (release, gate) = channel();
+    let handler = Stays { dropping, gate: Mutex::new(gate) };
+    let server = Server::start("127.0.0.1:0", wiring.mode(), &wiring.options(), handler).expect("the server starts");
+    server.request_stop(1);
+    let ended = server.wait().expect("this is no callback");
+    assert!(ended.timed_out);
+    assert_eq!(ended.report.callbacks_running, 1);
+    drops.recv_timeout(WAIT).expect("it is what runs");
+    release.send(()).expect("the drop waits for it");
+    assert!(!server.wait().expect("this is no callback").timed_out);
 }
 
 // ---- What waits when the stop comes ------------------------------------------------------------------------------

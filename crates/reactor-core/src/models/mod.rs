@@ -43,6 +43,7 @@ fn server(workers: u32) -> (Arc<Shared>, Waker) {
         loops: vec![LoopShared::new(Mailbox::<Message>::new(waker.clone()))],
         main: None,
         workers: std::iter::repeat_with(Progress::default).take(workers as usize).collect(),
+        farewell: Progress::default(),
         accept_errors: AtomicU64::new(0),
         refused: AtomicU64::new(0),
         stop: StopSignal::new().expect("a pair of sockets"),
