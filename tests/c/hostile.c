@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static unsigned checked;
@@ -158,6 +159,14 @@ static void taken_addresses(void) {
   CHECK(frees == 0); /* never if start fails */
 }
 
+/* A byte behind which there is none that can be read. */
+static const char *last_byte_of_memory(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
+  return pages + page - 1;
+}
+
 static void numbers(void) {
   reactor_options *o = reactor_options_new();
   CHECK(o != NULL);
@@ -176,6 +185,8 @@ static void numbers(void) {
   INVALID(reactor_options_set_framing_delimiter(o, "\n", 0, false));
   INVALID(reactor_options_set_framing_delimiter(o, "0123456789abcdefg", 17, false));
   INVALID(reactor_options_set_framing_delimiter(o, "0123456789abcdefg", SIZE_MAX, false));
+  /* Nothing behind it can be read. */
+  INVALID(reactor_options_set_framing_delimiter(o, last_byte_of_memory(), 1 << 20, false));
   INVALID(reactor_options_set_framing_delimiter(NULL, "\n", 1, false));
   INVALID(reactor_options_set_framing_raw(NULL));
   INVALID(reactor_options_set_user_data(NULL, NULL, NULL));

@@ -89,6 +89,21 @@ pub enum Framing {
     Custom,
 }
 
+impl Framing {
+    /// Whether a delimiter may be so many bytes long, for whoever does not have the bytes yet.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where it is not 1 to 16.
+    pub fn check_delimiter_len(len: usize) -> Result<(), Error> {
+        if !(1..=MAX_DELIMITER_BYTES).contains(&len) {
+            return Err(Error::invalid(format!(
+                "the delimiter is {len} bytes long; it has 1 to {MAX_DELIMITER_BYTES}"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// Settings of a server. Each setter refuses what can never be right; [`Server::start`](crate::Server::start) refuses
 /// what contradicts the mode or another setting.
 ///
@@ -170,12 +185,7 @@ impl Options {
         match &framing {
             Framing::Raw | Framing::Custom => {}
             Framing::Delimiter { delimiter, .. } => {
-                if delimiter.is_empty() || delimiter.len() > MAX_DELIMITER_BYTES {
-                    return Err(Error::invalid(format!(
-                        "the delimiter is {} bytes long; it has 1 to {MAX_DELIMITER_BYTES}",
-                        delimiter.len()
-                    )));
-                }
+                Framing::check_delimiter_len(delimiter.len())?;
             }
             Framing::LengthPrefix { width, .. } => {
                 if !matches!(width, 1 | 2 | 4 | 8) {

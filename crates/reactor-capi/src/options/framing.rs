@@ -57,6 +57,8 @@ pub extern "C" fn reactor_options_set_framing_delimiter(
     strip: bool,
 ) -> reactor_status {
     set(options, |options| {
+        // First: what is too long may not be there to be copied.
+        Framing::check_delimiter_len(len)?;
         let delimiter = slice::bytes(delimiter, len, "delimiter")?.to_vec();
         options.set_framing(Framing::Delimiter { delimiter, strip }, None)
     })
