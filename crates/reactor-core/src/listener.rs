@@ -167,7 +167,7 @@ fn bind_unix(path: &Path, config: &Config) -> Result<Listener, Error> {
         if error.kind() != io::ErrorKind::AddrInUse {
             return Err(tried("binding", error));
         }
-        remove_stale(path)?;
+        remove_stale(path, &address)?;
         socket.bind(&address).map_err(|error| tried("binding", error))?;
     }
     let file = SocketFile::new(path).map_err(|error| tried("looking at the socket file of", error))?;
@@ -181,21 +181,36 @@ fn bind_unix(path: &Path, config: &Config) -> Result<Listener, Error> {
 }
 
 /// Removes the socket file of a server that has died, and nothing else.
-fn remove_stale(path: &Path) -> Result<(), Error> {
+fn remove_stale(path: &Path, address: &SockAddr) -> Result<(), Error> {
     let in_use = |why: &str| Error::new(ErrorKind::AddressInUse, format!("binding unix:{}: {why}", path.display()));
     let found =
         fs::symlink_metadata(path).map_err(|error| Error::os(format!("looking at {}", path.display()), error))?;
     if !found.file_type().is_socket() {
         return Err(in_use("a file that is no socket is in its place"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-        Ok(_) => return Err(in_use("another server listens there")),
+    match is_refused(address) {
+        Ok(true) => {}
+        Ok(false) => return Err(in_use("another server listens there")),
         Err(error) => return Err(in_use(&format!("asking whether another server listens there: {error}"))),
     }
     log::info!("removing {}, the socket file of a server that has ended", path.display());
     fs::remove_file(path)
         .map_err(|error| Error::os(format!("removing the stale socket file {}", path.display()), error))
+}
+
+/// Whether nobody listens there. It does not wait where somebody does who accepts nothing: then connect(2) is EAGAIN on
+/// Linux, EINPROGRESS elsewhere.
+fn is_refused(address: &SockAddr) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(address) {
+        Ok(()) => Ok(false),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ECONNREFUSED) => Ok(true),
+            Some(Errno::EAGAIN | Errno::EINPROGRESS) => Ok(false),
+            Some(_) | None => Err(error),
+        },
+    }
 }
 
 /// Our socket file: removed at the end, unless another has taken its place.

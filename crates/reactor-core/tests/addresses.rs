@@ -10,9 +10,12 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use harness_a::{Client, PATIENCE, Running, Service, Setup, in_each_mode};
 use reactor_core::{CloseReason, Error, ErrorKind, Mode, Options};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 in_each_mode! {
     an_ipv4_address_is_served;
@@ -254,6 +257,31 @@ fn the_socket_file_of_a_live_server_is_in_use_and_left_alone() {
     echoes_at(&folder.file());
     drop(running);
     assert!(!folder.file().exists());
+}
+
+/// Where its queue is full, a blocking connect waits for it to accept (unix(7)).
+#[test]
+fn the_socket_file_of_a_server_that_accepts_nothing_is_in_use_too() {
+    let folder = Folder::new("full");
+    let path = SockAddr::unix(folder.file()).expect("it is short");
+    let busy = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket is made");
+    busy.bind(&path).expect("nothing is there");
+    busy.listen(0).expect("it is bound");
+    let waiting: Vec<_> = std::iter::repeat_with(|| {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket is made");
+        client.set_nonblocking(true).expect("it is open");
+        client.connect(&path).map(|()| client)
+    })
+    .map_while(Result::ok)
+    .collect();
+    assert!(!waiting.is_empty());
+    let (tell, told) = channel();
+    let address = folder.address();
+    // One that waits does so for ever.
+    thread::spawn(move || tell.send(refused(&address, ErrorKind::AddressInUse).to_string()));
+    let story = told.recv_timeout(PATIENCE).expect("it does not wait");
+    assert!(story.contains(&folder.address()) && story.contains("another server"), "{story}");
+    assert!(is_socket(&folder.file()));
 }
 
 #[test]
