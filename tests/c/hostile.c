@@ -288,6 +288,18 @@ static void edges(void) {
   CHECK(reactor_free(reactor) == REACTOR_STATUS_OK);
 }
 
+/* Asks for more than any memory has, and then echoes. */
+static int32_t overreach(void *user_data, const uint8_t *data, size_t len, reactor_reply *reply) {
+  static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 7, SIZE_MAX / 2 + 1, SIZE_MAX / 2};
+  (void)user_data;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    CHECK(reactor_reply_reserve(reply, sizes[i]) == NULL);
+    CHECK(reactor_last_status() == REACTOR_STATUS_OVER_LIMIT);
+    checked++;
+  }
+  return reactor_reply_write(reply, data, len);
+}
+
 /* The largest numbers that the setters take, all at once, neither overflow nor stand in the way. */
 static void far_edges(void) {
   reactor_options *o = reactor_options_new();
@@ -310,10 +322,11 @@ static void far_edges(void) {
   ACCEPTS(reactor_options_set_framing_fixed(o, 4));
   ACCEPTS(reactor_options_set_memory_limit_bytes(o, SIZE_MAX));
   ACCEPTS(reactor_options_set_max_frame_bytes(o, SIZE_MAX / 2000));
-  reactor *reactor = reactor_start_with("127.0.0.1:0", host.mode, echo, o);
+  reactor *reactor = reactor_start_with("127.0.0.1:0", host.mode, overreach, o);
   CHECK(reactor != NULL);
   int client = host_connect(reactor);
-  host_ask(client, "four", "four", false);
+  /* Alike, as their order is not said; each of them stays whole. */
+  host_ask(client, "fourfourfourfour", "fourfourfourfour", false);
   close(client);
   CHECK(reactor_free(reactor) == REACTOR_STATUS_OK);
   /* Two reactors with so large a frame each need more memory than there are numbers for. */

@@ -9,7 +9,7 @@ mod reading;
 
 use std::io::IoSlice;
 
-use crate::config::Config;
+use crate::config::{Config, MAX_MESSAGE_BYTES};
 pub(crate) use crate::connection::answering::Answer;
 use crate::framing::{Framer, Scan};
 use crate::handler::{CloseReason, FrameEnd};
@@ -34,7 +34,7 @@ impl Rules {
         let framer = Framer::new(&config);
         let inline_serial = config.order == Order::Serial && config.workers == 0;
         let concurrency = if inline_serial { 1 } else { config.max_in_flight };
-        let message_limit_bytes = config.output_limit_bytes.min(framer.max_payload_bytes());
+        let message_limit_bytes = config.output_limit_bytes.min(framer.max_payload_bytes()).min(MAX_MESSAGE_BYTES);
         Rules { config, framer, concurrency, message_limit_bytes }
     }
 
