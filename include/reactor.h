@@ -1489,11 +1489,11 @@ reactor_status reactor_options_set_nodelay(reactor_options *options, bool on);
  *
  * Parameters:
  * - `options`: not NULL.
- * - `seconds`: seconds; 0 is off.
+ * - `seconds`: 1 to 32767, which is what the operating system takes; 0 is off.
  *
  * Returns:
  * - REACTOR_STATUS_OK: set.
- * - REACTOR_STATUS_INVALID_ARGUMENT: `options` is NULL.
+ * - REACTOR_STATUS_INVALID_ARGUMENT: `options` is NULL; `seconds` is above 32767.
  *
  * Ownership: nothing changes hands.
  *

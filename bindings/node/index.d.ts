@@ -212,7 +212,10 @@ export interface Options {
   backlog?: number;
   /** Whether small writes leave at once (TCP_NODELAY). Default: true. */
   noDelay?: boolean;
-  /** Seconds of silence after which TCP asks whether the peer is there (SO_KEEPALIVE); 0: never. Default: 0. */
+  /**
+   * Seconds of silence after which TCP asks whether the peer is there (SO_KEEPALIVE); at most 32767; 0: never.
+   * Default: 0.
+   */
   keepAliveSeconds?: number;
   /** Whether several servers may share the port (SO_REUSEPORT). Default: false. */
   reusePort?: boolean;

@@ -259,6 +259,9 @@ static void limits(void) {
     INVALID(reactor_options_set_unix_mode(o, unix_modes[i]));
   }
   INVALID(reactor_options_set_unix_mode(NULL, 0600));
+  INVALID(reactor_options_set_keepalive_s(o, 32768));
+  CHECK(strstr(reactor_last_error(), "32768") != NULL && strstr(reactor_last_error(), "at most 32767") != NULL);
+  INVALID(reactor_options_set_keepalive_s(o, UINT32_MAX));
   reactor_options_free(o);
 }
 
@@ -306,8 +309,8 @@ static void far_edges(void) {
   CHECK(o != NULL);
   ACCEPTS(reactor_options_set_max_in_flight(o, UINT32_MAX));
   ACCEPTS(reactor_options_set_backlog(o, UINT32_MAX));
-  ACCEPTS(reactor_options_set_keepalive_s(o, UINT32_MAX));
   ACCEPTS(reactor_options_set_keepalive_s(o, 0));
+  ACCEPTS(reactor_options_set_keepalive_s(o, 32767));
   ACCEPTS(reactor_options_set_output_water_marks(o, SIZE_MAX, SIZE_MAX));
   ACCEPTS(reactor_options_set_output_limit_bytes(o, SIZE_MAX));
   ACCEPTS(reactor_options_set_frame_timeout_ms(o, UINT32_MAX));

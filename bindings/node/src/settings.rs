@@ -74,12 +74,12 @@ impl NativeOptions {
         each(&mut options, self.output_limit_bytes.map(bytes), Options::set_output_limit_bytes)?;
         each(&mut options, self.memory_limit_bytes.map(bytes), Options::set_memory_limit_bytes)?;
         each(&mut options, self.backlog, Options::set_backlog)?;
+        each(&mut options, self.keep_alive_seconds, Options::set_keepalive_s)?;
         each(&mut options, self.unix_mode, Options::set_unix_mode)?;
         self.frame_timeout_ms.map(|ms| options.set_frame_timeout_ms(ms));
         self.write_timeout_ms.map(|ms| options.set_write_timeout_ms(ms));
         self.idle_timeout_ms.map(|ms| options.set_idle_timeout_ms(ms));
         self.no_delay.map(|on| options.set_nodelay(on));
-        self.keep_alive_seconds.map(|seconds| options.set_keepalive_s(seconds));
         self.reuse_port.map(|on| options.set_reuse_port(on));
         Ok(options)
     }

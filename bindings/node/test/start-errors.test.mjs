@@ -146,6 +146,7 @@ const WRONG_VALUES = [
   [[LOCAL, 'single', echo, { outputWaterMarks: { low: 5, high: 2 } }], 'outputWaterMarks'],
   [[LOCAL, 'single', echo, { memoryLimitBytes: 1 }], 'memoryLimitBytes'],
   [[LOCAL, 'single', echo, { backlog: 0 }], 'backlog'],
+  [[LOCAL, 'single', echo, { keepAliveSeconds: 32_768 }], 'keepAliveSeconds'],
   [[LOCAL, 'single', echo, { unixMode: 0o1000 }], 'unixMode'],
   [[LOCAL, 'single', echo, { idleTimeoutMs: -1 }], 'options.idleTimeoutMs'],
   [[LOCAL, 'single', echo, { frameTimeoutMs: 2 ** 32 }], 'options.frameTimeoutMs'],

@@ -195,7 +195,7 @@ fn set(options: &mut Options, input: &mut Input<'_>) {
         12 => drop(options.set_memory_limit_bytes(number).map(|_| ())),
         13 => drop(options.set_frame_timeout_ms(small).set_write_timeout_ms(small).set_idle_timeout_ms(small)),
         14 => drop(options.set_backlog(small).map(|_| ())),
-        15 => drop(options.set_nodelay(input.flag()).set_keepalive_s(small).set_reuse_port(input.flag())),
+        15 => drop(options.set_nodelay(input.flag()).set_reuse_port(input.flag()).set_keepalive_s(small).map(|_| ())),
         _ => drop(options.set_unix_mode(small).map(|_| ())),
     }
 }

@@ -3,7 +3,7 @@
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::config::{Config, MAX_DELIMITER_BYTES, MAX_THREADS, SPARE_DESCRIPTORS};
+use crate::config::{Config, MAX_DELIMITER_BYTES, MAX_KEEPALIVE_S, MAX_THREADS, SPARE_DESCRIPTORS};
 use crate::conn_id::{MAX_REACTORS, MAX_SLOTS};
 use crate::error::Error;
 
@@ -341,10 +341,16 @@ impl Options {
         self
     }
 
-    /// Seconds of silence after which TCP asks whether the peer is there (SO_KEEPALIVE); 0, off.
-    pub fn set_keepalive_s(&mut self, seconds: u32) -> &mut Self {
+    /// Seconds of silence after which TCP asks whether the peer is there (SO_KEEPALIVE): 1 to 32767; 0, off.
+    ///
+    /// # Errors
+    /// `InvalidArgument` beyond 32767, which is what the system takes.
+    pub fn set_keepalive_s(&mut self, seconds: u32) -> Result<&mut Self, Error> {
+        if seconds > MAX_KEEPALIVE_S {
+            return Err(Error::invalid(format!("keepalive_s is {seconds}; it is at most {MAX_KEEPALIVE_S}")));
+        }
         self.keepalive_s = seconds;
-        self
+        Ok(self)
     }
 
     /// Whether several servers may share the port (SO_REUSEPORT); false.

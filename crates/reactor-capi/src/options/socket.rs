@@ -50,11 +50,11 @@ pub extern "C" fn reactor_options_set_nodelay(options: *mut reactor_options, on:
 ///
 /// Parameters:
 /// - `options`: not NULL.
-/// - `seconds`: seconds; 0 is off.
+/// - `seconds`: 1 to 32767, which is what the operating system takes; 0 is off.
 ///
 /// Returns:
 /// - REACTOR_STATUS_OK: set.
-/// - REACTOR_STATUS_INVALID_ARGUMENT: `options` is NULL.
+/// - REACTOR_STATUS_INVALID_ARGUMENT: `options` is NULL; `seconds` is above 32767.
 ///
 /// Ownership: nothing changes hands.
 ///
@@ -63,10 +63,7 @@ pub extern "C" fn reactor_options_set_nodelay(options: *mut reactor_options, on:
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn reactor_options_set_keepalive_s(options: *mut reactor_options, seconds: u32) -> reactor_status {
-    set(options, |options| {
-        options.settings.set_keepalive_s(seconds);
-        Ok(())
-    })
+    set(options, |options| options.settings.set_keepalive_s(seconds).map(drop))
 }
 
 /// Whether several sockets may listen at the address, and share its connections (SO_REUSEPORT). Default: false.
