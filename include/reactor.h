@@ -59,8 +59,9 @@
  * reactor.
  *
  * Callbacks run on the library's threads, those of several connections at once: what user_data points to is for the
- * caller to protect. The library blocks all signals in its own threads, installs no signal handler, raises no SIGPIPE,
- * and reads no environment. In a child made by fork, no function may be called but _exit and exec.
+ * caller to protect. Each of these threads has a stack of 2 MiB, of which the library itself takes a few KiB. The
+ * library blocks all signals in its own threads, installs no signal handler, raises no SIGPIPE, and reads no
+ * environment. In a child made by fork, no function may be called but _exit and exec.
  *
  * # Callbacks
  *

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use reactor_tests::{Client, Mode, Server, Thread, in_each_mode, in_each_mode_of_node, threads, wait_until};
+use reactor_tests::{
+    Client, Mode, Server, Thread, in_each_mode, in_each_mode_of_node, run_program_in, threads, wait_until,
+};
 
-in_each_mode!(threads_are_named_and_block_every_signal, callbacks_run_on_the_threads_that_the_mode_says);
+in_each_mode!(
+    threads_are_named_and_block_every_signal,
+    callbacks_run_on_the_threads_that_the_mode_says,
+    callbacks_have_a_stack_of_2_mib_whatever_the_environment_says,
+);
 
 /// SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own (nptl(7)).
 const BLOCKABLE: u64 = !((1_u64 << 8) | (1 << 18) | (1 << 31) | (1 << 32));
@@ -85,6 +91,11 @@ fn callbacks_run_on_the_threads_that_the_mode_says(mode: Mode) {
             if mode.has_workers() { thread.starts_with("reactor-worker") } else { reactors.contains(&&*thread) };
         assert!(right, "{line}");
     }
+}
+
+/// The program asks from inside them.
+fn callbacks_have_a_stack_of_2_mib_whatever_the_environment_says(mode: Mode) {
+    run_program_in(mode, "stack", &[]);
 }
 
 /// The threads that own sockets, or accept, and the one that waits for the server's end; the others are Node.js's own.

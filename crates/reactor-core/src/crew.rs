@@ -11,9 +11,8 @@ use mio::{Poll, Waker};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use threadpool::ThreadPool;
 
-use crate::config::{DESCRIPTORS_GROWN, SPARE_DESCRIPTORS};
+use crate::config::{DESCRIPTORS_GROWN, SPARE_DESCRIPTORS, STACK_BYTES};
 use crate::error::{Error, ErrorKind};
 use crate::event_loop::main_reactor::MainReactor;
 use crate::event_loop::{EventLoop, WAKER};
@@ -116,8 +115,10 @@ impl<H: Handler> Crew<H> {
             return Ok(None);
         }
         let pool = Arc::new(Pool::new(Arc::clone(&self.shared)));
+        let builder = threadpool::Builder::new().num_threads(count).thread_name("reactor-worker".to_owned());
+        let builder = builder.thread_stack_size(STACK_BYTES);
         // threadpool panics where a thread cannot be had.
-        let threads = catch_unwind(AssertUnwindSafe(|| ThreadPool::with_name("reactor-worker".to_owned(), count)))
+        let threads = catch_unwind(AssertUnwindSafe(|| builder.build()))
             .map_err(|_| Error::new(ErrorKind::OutOfResources, format!("starting {count} worker threads failed")))?;
         for seat in 0..count {
             let pool = Arc::clone(&pool);
@@ -130,7 +131,8 @@ impl<H: Handler> Crew<H> {
 
     fn spawn(&mut self, name: String, work: impl FnOnce(&H) + Send + 'static) -> Result<(), Error> {
         let (gate, member) = self.admit(false);
-        let started = thread::Builder::new().name(name.clone()).spawn(move || member.work(&gate, work));
+        let builder = thread::Builder::new().name(name.clone()).stack_size(STACK_BYTES);
+        let started = builder.spawn(move || member.work(&gate, work));
         match started {
             Ok(_detached) => Ok(()),
             Err(error) => Err(Error::os(format!("starting the thread {name}"), error)),
