@@ -243,11 +243,17 @@ typedef struct reactor_drain_report {
   uint64_t connections_drained;
   /** Connections cut at the deadline, or before it with something unanswered or unsent. */
   uint64_t connections_aborted;
-  /** Requests answered after the stop was asked for. */
+  /**
+   * Requests answered after the stop was asked for, counted as the replies of reactor_stats are: their replies may be
+   * lost with a connection that is cut.
+   */
   uint64_t requests_completed;
   /** Requests admitted, and not answered by the deadline. */
   uint64_t requests_abandoned;
-  /** Bytes of output that the peers had not taken by the deadline. */
+  /**
+   * Output that the operating system had not taken by the deadline, in bytes. Replies that waited for an earlier one
+   * are not in it.
+   */
   uint64_t bytes_unsent;
   /** Callbacks that had not returned by the deadline; 0 unless REACTOR_STATUS_TIMED_OUT. */
   uint64_t callbacks_running;
@@ -279,7 +285,10 @@ typedef struct reactor_stats {
   uint64_t accept_errors;
   /** Requests handed to the process callback or, with workers, to their queue. */
   uint64_t requests;
-  /** Replies queued for sending. */
+  /**
+   * Requests answered, also by an empty reply or none. Counted once the reply is finished: it may still wait for an
+   * earlier one, or be lost with its connection.
+   */
   uint64_t replies;
   /** Requests on which the process callback returned non-zero, and deferred replies that failed. */
   uint64_t callback_failures;
@@ -697,7 +706,8 @@ uint8_t *reactor_reply_reserve(reactor_reply *reply, size_t len);
  *
  * Parameters:
  * - `reply`: the reply that the process callback was lent; not NULL.
- * - `len`: how many bytes; at most as many as were reserved.
+ * - `len`: how many bytes; at most as many as were reserved; 0 makes an empty reply a reply, as in
+ *   reactor_reply_write.
  *
  * Returns:
  * - REACTOR_STATUS_OK: they are part of the reply.
@@ -795,7 +805,8 @@ reactor_deferred *reactor_reply_defer(reactor_reply *reply);
  * - `len`: how many bytes; 0 makes an empty reply a reply.
  *
  * Returns:
- * - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes.
+ * - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes. It is dropped where the
+ *   connection ends before, or was sent its last reply already: see reactor_send.
  * - REACTOR_STATUS_INVALID_ARGUMENT: `deferred` is NULL; `data` is NULL and `len` is not 0, or no object is `len`
  *   bytes long: the reply then fails, as with reactor_deferred_fail.
  * - REACTOR_STATUS_OVER_LIMIT: the whole reply would pass output_limit_bytes, or what its length prefix can count; the
@@ -820,7 +831,7 @@ reactor_status reactor_deferred_complete(reactor_deferred *deferred, const void 
  * - `len`: how many bytes; 0 makes an empty reply a reply.
  *
  * Returns:
- * - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes.
+ * - REACTOR_STATUS_OK: as in reactor_deferred_complete.
  * - REACTOR_STATUS_INVALID_ARGUMENT: as in reactor_deferred_complete.
  * - REACTOR_STATUS_OVER_LIMIT: as in reactor_deferred_complete.
  * - REACTOR_STATUS_GONE: the connection or the reactor has ended; nothing was done.
@@ -868,7 +879,8 @@ reactor_status reactor_deferred_fail(reactor_deferred *deferred);
  * - `len`: how many; with 0 nothing is sent, but for an empty message where the framing strips.
  *
  * Returns:
- * - REACTOR_STATUS_OK: queued; not yet sent.
+ * - REACTOR_STATUS_OK: queued; not yet sent, and dropped where the connection ends before. One that was sent its last
+ *   reply and our FIN counts as open until its peer has closed too, or for 2 s: nothing more leaves by it.
  * - REACTOR_STATUS_INVALID_ARGUMENT: `reactor` is NULL; `data` is NULL and `len` is not 0; no object is `len` bytes
  *   long.
  * - REACTOR_STATUS_GONE: the connection or the reactor has ended.
@@ -885,12 +897,14 @@ reactor_status reactor_send(reactor *reactor, reactor_conn conn, const void *dat
 
 /**
  * As reactor_send, to every open connection; one whose output is full is skipped. One copy of the bytes serves all.
+ * From on_open it is also the greeting of the new connection, which does not count as open yet.
  *
  * Parameters:
  * - `reactor`: not NULL.
  * - `data`: the bytes; NULL only where `len` is 0.
  * - `len`: how many.
- * - `reached`: where the number of connections that were open when it was queued is written; may be NULL.
+ * - `reached`: where the number of connections that were open when it was queued is written, those that are skipped
+ *   included; may be NULL.
  *
  * Returns:
  * - REACTOR_STATUS_OK: queued; not yet sent, and not yet known who is skipped.
@@ -1261,8 +1275,8 @@ reactor_status reactor_options_set_reactors(reactor_options *options, uint32_t c
 reactor_status reactor_options_set_workers(reactor_options *options, uint32_t count);
 
 /**
- * Connections open at once; those beyond are accepted and dropped. Default: the process's limit of descriptors less
- * 64.
+ * Connections open at once; those beyond are accepted and dropped. One that has ended counts for as long as a callback
+ * runs for it. Default: the process's limit of descriptors less 64.
  *
  * Parameters:
  * - `options`: not NULL.

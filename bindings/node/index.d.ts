@@ -231,11 +231,17 @@ export interface DrainReport {
   connectionsDrained: number;
   /** Connections cut at the deadline, or before it with something unanswered or unsent. */
   connectionsAborted: number;
-  /** Requests answered after the stop was asked for. */
+  /**
+   * Requests answered after the stop was asked for, counted as `replies` of the stats are: their replies may be lost
+   * with a connection that is cut.
+   */
   requestsCompleted: number;
   /** Requests admitted, and not answered by the deadline: handlers that had not returned or settled are among them. */
   requestsAbandoned: number;
-  /** Bytes of output that the peers had not taken by the deadline. */
+  /**
+   * Output that the operating system had not taken by the deadline, in bytes. Replies that waited for an earlier one
+   * are not in it.
+   */
   bytesUnsent: number;
   /** Native callbacks that had not returned by the deadline. JavaScript handlers count in `requestsAbandoned`. */
   callbacksRunning: number;
@@ -259,7 +265,10 @@ export interface Stats {
   acceptErrors: number;
   /** Requests handed over to JavaScript's queues. */
   requests: number;
-  /** Replies queued for sending. */
+  /**
+   * Requests answered, also by an empty reply or none. Counted once the reply is finished: it may still wait for an
+   * earlier one, or be lost with its connection.
+   */
   replies: number;
   /** Requests whose handler failed. */
   callbackFailures: number;

@@ -23,7 +23,8 @@ use crate::status::reactor_status;
 /// - `len`: how many; with 0 nothing is sent, but for an empty message where the framing strips.
 ///
 /// Returns:
-/// - REACTOR_STATUS_OK: queued; not yet sent.
+/// - REACTOR_STATUS_OK: queued; not yet sent, and dropped where the connection ends before. One that was sent its last
+///   reply and our FIN counts as open until its peer has closed too, or for 2 s: nothing more leaves by it.
 /// - REACTOR_STATUS_INVALID_ARGUMENT: `reactor` is NULL; `data` is NULL and `len` is not 0; no object is `len` bytes
 ///   long.
 /// - REACTOR_STATUS_GONE: the connection or the reactor has ended.
@@ -49,12 +50,14 @@ pub extern "C" fn reactor_send(
 }
 
 /// As reactor_send, to every open connection; one whose output is full is skipped. One copy of the bytes serves all.
+/// From on_open it is also the greeting of the new connection, which does not count as open yet.
 ///
 /// Parameters:
 /// - `reactor`: not NULL.
 /// - `data`: the bytes; NULL only where `len` is 0.
 /// - `len`: how many.
-/// - `reached`: where the number of connections that were open when it was queued is written; may be NULL.
+/// - `reached`: where the number of connections that were open when it was queued is written, those that are skipped
+///   included; may be NULL.
 ///
 /// Returns:
 /// - REACTOR_STATUS_OK: queued; not yet sent, and not yet known who is skipped.

@@ -39,7 +39,8 @@ fn take(deferred: *mut reactor_deferred) -> Result<Deferred, Error> {
 /// - `len`: how many bytes; 0 makes an empty reply a reply.
 ///
 /// Returns:
-/// - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes.
+/// - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes. It is dropped where the
+///   connection ends before, or was sent its last reply already: see reactor_send.
 /// - REACTOR_STATUS_INVALID_ARGUMENT: `deferred` is NULL; `data` is NULL and `len` is not 0, or no object is `len`
 ///   bytes long: the reply then fails, as with reactor_deferred_fail.
 /// - REACTOR_STATUS_OVER_LIMIT: the whole reply would pass output_limit_bytes, or what its length prefix can count; the
@@ -72,7 +73,7 @@ pub extern "C" fn reactor_deferred_complete(
 /// - `len`: how many bytes; 0 makes an empty reply a reply.
 ///
 /// Returns:
-/// - REACTOR_STATUS_OK: the reply has its place in the order, and is sent when its turn comes.
+/// - REACTOR_STATUS_OK: as in reactor_deferred_complete.
 /// - REACTOR_STATUS_INVALID_ARGUMENT: as in reactor_deferred_complete.
 /// - REACTOR_STATUS_OVER_LIMIT: as in reactor_deferred_complete.
 /// - REACTOR_STATUS_GONE: the connection or the reactor has ended; nothing was done.

@@ -80,7 +80,8 @@ pub extern "C" fn reactor_reply_reserve(reply: *mut reactor_reply<'_, '_>, len: 
 ///
 /// Parameters:
 /// - `reply`: the reply that the process callback was lent; not NULL.
-/// - `len`: how many bytes; at most as many as were reserved.
+/// - `len`: how many bytes; at most as many as were reserved; 0 makes an empty reply a reply, as in
+///   reactor_reply_write.
 ///
 /// Returns:
 /// - REACTOR_STATUS_OK: they are part of the reply.

@@ -16,11 +16,13 @@ pub struct reactor_drain_report {
     pub connections_drained: u64,
     /// Connections cut at the deadline, or before it with something unanswered or unsent.
     pub connections_aborted: u64,
-    /// Requests answered after the stop was asked for.
+    /// Requests answered after the stop was asked for, counted as the replies of reactor_stats are: their replies may be
+    /// lost with a connection that is cut.
     pub requests_completed: u64,
     /// Requests admitted, and not answered by the deadline.
     pub requests_abandoned: u64,
-    /// Bytes of output that the peers had not taken by the deadline.
+    /// Output that the operating system had not taken by the deadline, in bytes. Replies that waited for an earlier one
+    /// are not in it.
     pub bytes_unsent: u64,
     /// Callbacks that had not returned by the deadline; 0 unless REACTOR_STATUS_TIMED_OUT.
     pub callbacks_running: u64,

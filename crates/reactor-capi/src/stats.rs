@@ -35,7 +35,8 @@ pub struct reactor_stats {
     pub accept_errors: u64,
     /// Requests handed to the process callback or, with workers, to their queue.
     pub requests: u64,
-    /// Replies queued for sending.
+    /// Requests answered, also by an empty reply or none. Counted once the reply is finished: it may still wait for an
+    /// earlier one, or be lost with its connection.
     pub replies: u64,
     /// Requests on which the process callback returned non-zero, and deferred replies that failed.
     pub callback_failures: u64,

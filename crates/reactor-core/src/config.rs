@@ -87,8 +87,8 @@ pub(crate) const SPARE_DESCRIPTORS: u64 = 64;
 pub(crate) const MAX_THREADS: u32 = 1024;
 /// Seconds of silence before the first keep-alive probe (Linux, include/net/tcp.h: MAX_TCP_KEEPIDLE).
 pub(crate) const MAX_KEEPALIVE_S: u32 = 32_767;
-/// One message, in bytes, whatever output_limit_bytes says: no buffer holds more than isize::MAX (std's Vec, "Guarantees"),
-/// and beside the message it holds what is to leave before it.
+/// One message, in bytes, whatever output_limit_bytes says: no buffer holds more than isize::MAX (std's Vec,
+/// "Guarantees"), and beside the message it holds what is to leave before it.
 pub(crate) const MAX_MESSAGE_BYTES: usize = isize::MAX as usize / 2;
 /// The stack of each thread, in bytes. Left to std it would be what RUST_MIN_STACK in the environment says.
 pub(crate) const STACK_BYTES: usize = 2 * 1024 * 1024;

@@ -184,7 +184,7 @@ impl<'a, D> Reply<'a, D> {
         Ok(&mut self.buffer[end..])
     }
 
-    /// Takes the first `len` bytes of what [`reserve`](Reply::reserve) lent.
+    /// Takes the first `len` bytes of what [`reserve`](Reply::reserve) lent. 0 makes an empty reply a reply.
     ///
     /// # Errors
     /// `InvalidArgument` where that is more than was reserved.

@@ -227,7 +227,8 @@ impl Options {
         Ok(self)
     }
 
-    /// Connections open at once; the descriptor limit less 64. Those beyond it are accepted and dropped.
+    /// Connections open at once; the descriptor limit less 64. Those beyond it are accepted and dropped. One that has
+    /// ended counts for as long as a callback runs for it.
     ///
     /// # Errors
     /// `InvalidArgument` for 0.

@@ -142,11 +142,13 @@ pub struct DrainReport {
     pub connections_drained: u64,
     /// Connections cut at the deadline, or before it with something unanswered or unsent.
     pub connections_aborted: u64,
-    /// Requests answered after the stop was asked for.
+    /// Requests answered after the stop was asked for, counted as [`Stats::replies`] are: their replies may be lost with
+    /// a connection that is cut.
     pub requests_completed: u64,
     /// Requests admitted, and not answered by the deadline.
     pub requests_abandoned: u64,
-    /// Output not sent by the deadline, in bytes.
+    /// Output that the system had not taken by the deadline, in bytes. Replies that waited for an earlier one are not in
+    /// it.
     pub bytes_unsent: u64,
     /// Callbacks that had not returned by the deadline, the handler's drop among them.
     pub callbacks_running: u64,
@@ -183,7 +185,9 @@ impl Handle {
     }
 
     /// Queues bytes that no request asked for; framed as one message where the framing strips. In a callback for the same
-    /// connection they leave before that callback's reply, never inside one. Any thread.
+    /// connection they leave before that callback's reply, never inside one. They are dropped where the connection ends
+    /// before they leave; one that was sent its last reply and our FIN counts as open until its peer has closed too, or
+    /// for 2 s, and nothing more leaves by it. Any thread.
     ///
     /// # Errors
     /// `Gone` for a connection that has ended, `OverLimit` where its output or the memory of all is full.
@@ -226,7 +230,8 @@ impl Handle {
     }
 
     /// As [`send`](Handle::send), to every open connection; one whose output is full is skipped. Returns the number of
-    /// connections open when it was queued. One copy of the bytes serves all. Any thread.
+    /// connections open when it was queued, those that are skipped included. One copy of the bytes serves all. From
+    /// [`Handler::open`] it is also the greeting of the new connection, which does not count as open yet. Any thread.
     ///
     /// # Errors
     /// `OverLimit` where the memory of all is full. `Gone` once the server has stopped.

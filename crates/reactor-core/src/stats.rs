@@ -141,7 +141,8 @@ pub struct Stats {
     pub accept_errors: u64,
     /// Requests handed to the handler or, with workers, to their queue.
     pub requests: u64,
-    /// Replies queued for sending.
+    /// Requests answered, also by an empty reply or none. Counted once the reply is finished: it may still wait for an
+    /// earlier one, or be lost with its connection.
     pub replies: u64,
     /// Requests on which the handler failed or panicked.
     pub callback_failures: u64,

@@ -71,8 +71,8 @@ pub extern "C" fn reactor_options_set_workers(options: *mut reactor_options, cou
     set(options, |options| options.settings.set_workers(count).map(drop))
 }
 
-/// Connections open at once; those beyond are accepted and dropped. Default: the process's limit of descriptors less
-/// 64.
+/// Connections open at once; those beyond are accepted and dropped. One that has ended counts for as long as a callback
+/// runs for it. Default: the process's limit of descriptors less 64.
 ///
 /// Parameters:
 /// - `options`: not NULL.
