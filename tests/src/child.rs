@@ -2,13 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::Once;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
+use crate::load::raise_descriptor_limit;
 use crate::{DEADLINE, wait_until};
 
 /// A child process, killed when it is dropped. Its errors go where the test's own go.
@@ -24,6 +22,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn spawn(command: &mut Command) -> Running {
+        // Our sockets and those of the children, which inherit the limit, are many.
         raise_descriptor_limit();
         let mut child = command
             .stdin(Stdio::piped())
@@ -118,13 +117,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Our sockets and those of the children, which inherit the limit, are many.
-fn raise_descriptor_limit() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process may always read its own limit");
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit anyone may go");
-    });
 }

@@ -24,6 +24,17 @@ pub fn raise_descriptor_limit() -> u64 {
     hard
 }
 
+/// The most connections of `wanted` to one server that this process and the server, which inherits its limit, may have
+/// beside what else each has open.
+///
+/// # Panics
+/// Never, in practice.
+#[must_use]
+pub fn connections(wanted: usize) -> usize {
+    let limit = usize::try_from(raise_descriptor_limit()).unwrap_or(usize::MAX);
+    wanted.min(limit.saturating_sub(200))
+}
+
 /// A connection from one of the addresses 127.0.0.2 to 127.0.0.9, in turn by `number`, for one address has too few ports.
 ///
 /// # Panics

@@ -1,5 +1,6 @@
 //! Echo gives back what it was sent: every byte of every size, to every connection.
 
+use reactor_tests::load::connections;
 use reactor_tests::{Mode, Server, alone, assert_same_bytes, in_each_mode, in_each_mode_of_node, pseudo_random_bytes};
 
 in_each_mode!(
@@ -52,7 +53,8 @@ fn every_byte_comes_back_when_the_client_ends_its_side_first(mode: Mode) {
 fn a_thousand_connections_at_once_are_each_answered(mode: Mode) {
     let _alone = alone();
     let server = echo(mode);
-    let mut clients: Vec<_> = (0..1_000).map(|_| server.connect()).collect();
+    // Fewer where the hard limit of descriptors is.
+    let mut clients: Vec<_> = (0..connections(1_000)).map(|_| server.connect()).collect();
     let message = |index| format!("({index}) message 1\n({index}) message 2\n").into_bytes();
     for (index, client) in clients.iter_mut().enumerate() {
         client.send(&message(index));

@@ -9,8 +9,9 @@ use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use harness_b::{Client, Wiring, child_setting, counted, echo, in_a_process_of_its_own, in_each_mode, serve, until};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use harness_b::{
+    Client, Wiring, child_setting, connections, counted, echo, in_a_process_of_its_own, in_each_mode, serve, until,
+};
 use reactor_core::{Framing, Server};
 use socket2::{Domain, Socket, Type};
 
@@ -40,18 +41,12 @@ fn an_idle_connection_costs_few_bytes(wiring: Wiring) {
     in_a_process_of_its_own("measure_idle_connections", &format!("{wiring:?}"));
 }
 
-/// What the process has in memory now, in bytes (proc(5), statm: the second number is resident pages).
+/// What the process has in memory now, in bytes (proc(5), status: VmRSS is in kB, whatever the size of a page).
 fn resident_bytes() -> usize {
-    let statm = fs::read_to_string("/proc/self/statm").expect("proc is there");
-    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second is a number");
-    pages * 4 * KIB
-}
-
-/// The most connections of which this process can have both ends, up to `wanted`.
-fn connections(wanted: usize) -> usize {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit it may be raised");
-    wanted.min((hard as usize).saturating_sub(200) / 2)
+    let status = fs::read_to_string("/proc/self/status").expect("proc is there");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has it");
+    let kib: usize = resident.trim().trim_end_matches(" kB").parse().expect("it is a number of kB");
+    kib * KIB
 }
 
 /// A client that takes little and never reads. No buffer of it counts: those of the system are no part of the process.

@@ -8,7 +8,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use harness_b::{Client, Closed, Events, Wiring, count, counted, echo, in_each_mode, lines, pattern, serve, until};
+use harness_b::{
+    Client, Closed, Events, Wiring, connections, count, counted, echo, in_each_mode, lines, pattern, serve, until,
+};
 use reactor_core::{CloseReason, Deferred, Failed, Framing, Server};
 
 const KIB: usize = 1024;
@@ -384,11 +386,11 @@ fn without_timeouts_nothing_is_closed(wiring: Wiring) {
 static CROWD: Mutex<()> = Mutex::new(());
 
 fn thousands_of_idle_connections_all_close_and_none_early(wiring: Wiring) {
-    const CLIENTS: usize = 3_000;
     let timeout = Duration::from_millis(500);
     let _one = CROWD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let count = connections(3_000);
     let (server, events) = quiet(wiring, timeout);
-    let clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(&server)).collect();
+    let clients: Vec<Client> = (0..count).map(|_| Client::connect(&server)).collect();
     let closed: Vec<Closed> = clients.iter().map(|_| events.closed()).collect();
     let tolerance = tolerance(&server);
     for closed in &closed {
@@ -396,7 +398,7 @@ fn thousands_of_idle_connections_all_close_and_none_early(wiring: Wiring) {
         assert!(closed.age + tolerance >= timeout, "closed after {:?}", closed.age);
         assert!(closed.age <= timeout + LATE, "closed only after {:?}", closed.age);
     }
-    assert_eq!(server.stats(None).expect("all of them").connections_timed_out, CLIENTS as u64);
+    assert_eq!(server.stats(None).expect("all of them").connections_timed_out, count as u64);
     for client in &clients {
         assert_eq!(client.receive_to_end().expect("a FIN"), b"");
     }

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cluster;
 mod demo;
+mod descriptors;
 mod faults;
 mod fuzz;
 mod header;
@@ -27,6 +28,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 use workspace::Workspace;
 
@@ -71,24 +73,7 @@ enum Task {
 fn main() -> ExitCode {
     let task = Task::parse();
     let workspace = Workspace::find();
-    let done = match task {
-        Task::Build => build::everything(&workspace),
-        Task::Demo(args) => demo::run(&workspace, &args),
-        Task::Serve(args) => serve::run(&workspace, &args),
-        Task::Header => header::write(&workspace.root),
-        Task::Lint => lint::run(&workspace),
-        Task::Test(args) => test::run(&workspace, &args),
-        Task::Pack => node_package::pack(&workspace),
-        Task::Bench(args) => bench::run(&workspace, &args),
-        Task::Faults(args) => faults::run(&workspace, &args),
-        Task::Stress(args) => stress::run(&workspace, &args),
-        Task::Mutants(args) => mutants::run(&workspace, &args),
-        Task::Soak(args) => soak::run(&workspace, &args),
-        Task::Sim(args) => sim::run(&workspace, &args),
-        Task::Loom(args) => loom::run(&workspace, &args),
-        Task::Fuzz(args) => fuzz::run(&workspace, &args),
-        Task::Sanitize(args) => sanitize::run(&workspace, &args),
-    };
+    let done = descriptors::raise_limit().and_then(|()| run(task, &workspace));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -96,5 +81,26 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(task: Task, workspace: &Workspace) -> Result<()> {
+    match task {
+        Task::Build => build::everything(workspace),
+        Task::Demo(args) => demo::run(workspace, &args),
+        Task::Serve(args) => serve::run(workspace, &args),
+        Task::Header => header::write(&workspace.root),
+        Task::Lint => lint::run(workspace),
+        Task::Test(args) => test::run(workspace, &args),
+        Task::Pack => node_package::pack(workspace),
+        Task::Bench(args) => bench::run(workspace, &args),
+        Task::Faults(args) => faults::run(workspace, &args),
+        Task::Stress(args) => stress::run(workspace, &args),
+        Task::Mutants(args) => mutants::run(workspace, &args),
+        Task::Soak(args) => soak::run(workspace, &args),
+        Task::Sim(args) => sim::run(workspace, &args),
+        Task::Loom(args) => loom::run(workspace, &args),
+        Task::Fuzz(args) => fuzz::run(workspace, &args),
+        Task::Sanitize(args) => sanitize::run(workspace, &args),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reactor_core::{CloseReason, ConnId, Failed, Framing, Handle, Handler, Mode, Options, Peer, Reply, Server};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -77,6 +78,13 @@ impl Wiring {
             Wiring::MultiWithWorkers => 3,
         }
     }
+}
+
+/// The most connections of which this process can have both ends, up to `wanted`: fewer where its hard limit is low.
+pub(crate) fn connections(wanted: usize) -> usize {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit it may be raised");
+    wanted.min((hard as usize).saturating_sub(200) / 2)
 }
 
 /// One test for each mode, of a function that takes the mode.
