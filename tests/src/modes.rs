@@ -40,9 +40,20 @@ impl Mode {
     /// programs, since the examples have no `--reactors`.
     #[must_use]
     pub fn args_with_one_reactor(self) -> Vec<&'static str> {
+        self.args_with_reactors("1")
+    }
+
+    /// As [`Mode::args_with_one_reactor`], with two where one thread accepts and others own the connections: what a
+    /// reactor takes is as much on a machine of many cores as it is on one of two.
+    #[must_use]
+    pub fn args_with_two_reactors(self) -> Vec<&'static str> {
+        self.args_with_reactors("2")
+    }
+
+    fn args_with_reactors(self, count: &'static str) -> Vec<&'static str> {
         let mut args = self.args().to_vec();
         if self.has_main_reactor() {
-            args.extend(["--reactors", "1"]);
+            args.extend(["--reactors", count]);
         }
         args
     }

@@ -30,6 +30,15 @@ pub fn peer_server_with_one_reactor(mode: Mode, settings: &str) -> Server {
     Server::program(PROGRAM, &[mode.args_with_one_reactor(), vec!["--variant", settings]].concat())
 }
 
+/// As [`peer_server`], with two reactor threads where connections spread over several.
+///
+/// # Panics
+/// Where it does not listen.
+#[must_use]
+pub fn peer_server_with_two_reactors(mode: Mode, settings: &str) -> Server {
+    Server::program(PROGRAM, &[mode.args_with_two_reactors(), vec!["--variant", settings]].concat())
+}
+
 /// As [`peer_server`], under `tests/faults/shim.c` with `faults` as its head says.
 ///
 /// # Panics

@@ -112,6 +112,15 @@ impl Server {
         Server::program_with(mode, name, &[mode.args_with_one_reactor().as_slice(), more].concat())
     }
 
+    /// As [`Server::program_in`], with two reactor threads where connections spread over several.
+    ///
+    /// # Panics
+    /// Where it does not listen.
+    #[must_use]
+    pub fn program_with_two_reactors(mode: Mode, name: &str, more: &[&str]) -> Server {
+        Server::program_with(mode, name, &[mode.args_with_two_reactors().as_slice(), more].concat())
+    }
+
     fn program_with(mode: Mode, name: &str, args: &[&str]) -> Server {
         if !mode.is_node() {
             return Server::program(name, args);

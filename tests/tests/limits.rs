@@ -25,7 +25,8 @@ fn a_client_that_waits_for_a_descriptor_is_served_when_one_is_freed(mode: Mode) 
     // Of its descriptors Node.js has some 25 for itself.
     let limit = if mode.is_node() { 90 } else { 64 };
     let args = ["--nofile", &limit.to_string(), "--max-connections", "10000"];
-    let mut server = Server::program_in(mode, "probe_echo", &args);
+    // Each reactor takes descriptors of its own.
+    let mut server = Server::program_with_two_reactors(mode, "probe_echo", &args);
     let own = sockets(server.pid());
     // The kernel completes all of them; more than the server has descriptors for.
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();

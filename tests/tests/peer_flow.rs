@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use reactor_tests::load::{connect_narrow_from, flood_unread};
-use reactor_tests::peers::{peer_server, peer_server_with_one_reactor, processor_time, resident_bytes};
+use reactor_tests::peers::{
+    peer_server, peer_server_with_one_reactor, peer_server_with_two_reactors, processor_time, resident_bytes,
+};
 use reactor_tests::{Client, Mode, alone, alphabet, assert_same_bytes, in_each_mode, run_program, wait_until};
 use socket2::SockRef;
 
@@ -125,7 +127,8 @@ fn one_that_floods_starves_nobody(mode: Mode) {
 fn the_memory_that_a_flood_took_goes_back_to_the_system(mode: Mode) {
     const LIMIT: u64 = 16 * 1024 * 1024;
     let _alone = alone();
-    let server = peer_server(mode, "quiet=1,memory=16777216,frame=65536");
+    // Each reactor and each worker keeps some of it for itself.
+    let server = peer_server_with_two_reactors(mode, "quiet=1,memory=16777216,frame=65536");
     let mut asking = server.connect();
     asking.ask(b"write 1\n", b"a");
     let idle = resident_bytes(server.pid());

@@ -15,15 +15,6 @@ in_each_mode!(
 /// SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own (nptl(7)).
 const BLOCKABLE: u64 = !((1_u64 << 8) | (1 << 18) | (1 << 31) | (1 << 32));
 
-/// The arguments of `mode`, with two reactors where it has a number of them.
-fn args(mode: Mode) -> Vec<&'static str> {
-    let mut args = mode.args().to_vec();
-    if mode.has_main_reactor() {
-        args.extend(["--reactors", "2"]);
-    }
-    args
-}
-
 in_each_mode_of_node!(
     the_packages_threads_are_named_and_block_every_signal,
     handlers_run_on_the_threads_that_the_mode_says
@@ -47,7 +38,7 @@ fn library_threads(server: &Server) -> Vec<Thread> {
 }
 
 fn threads_are_named_and_block_every_signal(mode: Mode) {
-    let server = Server::program("probe_echo", &args(mode));
+    let server = Server::program("probe_echo", &mode.args_with_two_reactors());
     let clients = exercise(&server);
     let mut expected =
         if mode.has_main_reactor() { vec!["reactor-0", "reactor-1", "reactor-main"] } else { vec!["reactor-0"] };
@@ -75,7 +66,7 @@ fn threads_are_named_and_block_every_signal(mode: Mode) {
 }
 
 fn callbacks_run_on_the_threads_that_the_mode_says(mode: Mode) {
-    let server = Server::program("probe_echo", &args(mode));
+    let server = Server::program("probe_echo", &mode.args_with_two_reactors());
     let clients = exercise(&server);
     drop(clients);
     let stopped = server.stop();
@@ -107,8 +98,7 @@ fn threads_of_the_package(server: &Server) -> Vec<Thread> {
 }
 
 fn the_packages_threads_are_named_and_block_every_signal(mode: Mode) {
-    let more: &[_] = if mode.has_main_reactor() { &["--reactors", "2"] } else { &[] };
-    let server = Server::program_in(mode, "probe_echo", more);
+    let server = Server::program_with_two_reactors(mode, "probe_echo", &[]);
     let clients = exercise(&server);
     // No native worker stands between a reactor and JavaScript, in any mode.
     let expected: &[_] = if mode.has_main_reactor() {

@@ -76,8 +76,8 @@ pub(crate) fn settled(asking: &mut Client) -> usize {
 
 // R8: descriptors exhausted: at most 5 % of a processor, and who waits is served within 200 ms of one being freed.
 pub(crate) fn descriptors_exhausted(mode: Mode, _size: &Size) -> Verdict {
-    let args = [mode.args(), &["--nofile", "64", "--max-connections", "10000", "--variant", "quiet=1"]].concat();
-    let server = Server::program("peer_server", &args);
+    let args = ["--nofile", "64", "--max-connections", "10000", "--variant", "quiet=1"];
+    let server = Server::program_with_two_reactors(mode, "peer_server", &args);
     let mut clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
     wait_until("the descriptors to run out", || descriptors(server.pid()) >= 64);
     clients.iter_mut().for_each(|client| client.send(b"write 3\n"));
