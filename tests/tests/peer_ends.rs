@@ -1,6 +1,9 @@
 //! What the suites of libuv, libevent and netty hold of ends, against a C server: each connection ends once, with its
 //! reason, after all that was due, whoever ends it and however often.
 
+use std::io::Write;
+
+use reactor_tests::load::connect_narrow_from;
 use reactor_tests::peers::{peer_server, peer_server_with_one_reactor, processor_time};
 use reactor_tests::{Mode, alphabet, assert_same_bytes, descriptors, in_each_mode, run_program, wait_until};
 
@@ -162,7 +165,8 @@ fn what_is_meant_for_an_ended_connection_never_reaches_the_next_in_its_slot(mode
 
 // libuv, netty: idle, read and write timeouts, each with its reason.
 fn quiet_stalled_and_unread_connections_each_end_with_their_timeout(mode: Mode) {
-    let mut server = peer_server(mode, "idle_ms=200");
+    // Long enough for a busy machine to ask in time.
+    let mut server = peer_server(mode, "idle_ms=1000");
     let mut quiet = server.connect();
     quiet.ask(b"write 1\n", b"a");
     quiet.expect_end();
@@ -178,10 +182,10 @@ fn quiet_stalled_and_unread_connections_each_end_with_their_timeout(mode: Mode) 
     assert!(server.expect_line("close ").ends_with("reason=FRAME_TIMEOUT os_error=0"));
     server.stop().report.assert_nothing_lost();
 
-    // More than any socket buffers take (tcp_rmem and tcp_wmem have maxima of 6 and 4 MiB).
+    // More than the server's send buffer (tcp_wmem has a maximum of 4 MiB) and the client's narrow one take.
     let mut server = peer_server(mode, "write_ms=300,high=16777216,low=1");
-    let mut unread = server.connect();
-    unread.send(&b"write 4000000\n".repeat(4));
+    let mut unread = connect_narrow_from(0, server.address());
+    unread.write_all(&b"write 4000000\n".repeat(4)).expect("the server takes a few lines");
     let line = server.expect_line("close ");
     assert!(line.contains(" reason=WRITE_TIMEOUT "), "{line}");
     drop(unread);

@@ -106,7 +106,12 @@ fn the_packages_threads_are_named_and_block_every_signal(mode: Mode) {
     } else {
         &["reactor-0", "reactor-wait"]
     };
-    let names: Vec<_> = threads_of_the_package(&server).into_iter().map(|thread| thread.name).collect();
+    let mut names = Vec::new();
+    // A thread names itself, so it has its name a little after it is there.
+    wait_until("the package's threads", || {
+        names = threads_of_the_package(&server).into_iter().map(|thread| thread.name).collect();
+        names == expected || names.len() > expected.len()
+    });
     assert_eq!(names, expected);
     for thread in threads_of_the_package(&server) {
         assert_eq!(thread.blocked_signals & BLOCKABLE, BLOCKABLE, "{thread:x?}");
