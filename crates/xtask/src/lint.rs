@@ -12,6 +12,7 @@ use crate::mutants;
 use crate::node_package;
 use crate::process;
 use crate::prototypes::{differences, prototypes};
+use crate::reliability;
 use crate::steps::Steps;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -44,6 +45,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     steps.step("types of the Node package are as agreed", mend, || node_package::check_agreed_types(workspace));
     let mend = "the patches of tests/mutants that the code has left behind, then cargo xtask mutants";
     steps.step("faults to put back still apply", mend, || mutants::check_patches(workspace));
+    let mend = "the document, or the name of the test";
+    steps.step("tests that the documents name are there", mend, || reliability::check(workspace));
     for script in workspace.scripts()? {
         let script = script.strip_prefix(&workspace.root).unwrap_or(&script);
         let node = tools::node(workspace).map(|mut node| {

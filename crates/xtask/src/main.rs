@@ -14,6 +14,7 @@ mod mutants;
 mod node_package;
 mod process;
 mod prototypes;
+mod reliability;
 mod sanitize;
 mod serve;
 mod sim;

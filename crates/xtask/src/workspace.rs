@@ -100,7 +100,8 @@ pub(crate) fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+/// All that is in one folder; nothing if there is no such folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
