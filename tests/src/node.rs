@@ -23,6 +23,11 @@ pub(crate) fn example(mode: Mode, name: &str) -> Command {
     })
 }
 
+/// The program of `examples/node` itself, whatever stands for it in `tests/node`.
+pub(crate) fn own_example(name: &str) -> Command {
+    node(&root().join(format!("examples/node/{name}.mjs")))
+}
+
 /// A program of `tests/node`, its descriptors limited to so many, if given.
 pub(crate) fn test_program(name: &str, descriptors: Option<&str>) -> Command {
     let program = root().join(format!("tests/node/{name}.mjs"));

@@ -94,6 +94,15 @@ impl Server {
         }
     }
 
+    /// Starts a program of `examples/node` as it stands, in its own default mode, on a free port and waits until it listens.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn node_example(name: &str, args: &[&str]) -> Server {
+        Server::start(node::own_example(name).args(args), StopsBy::Signal)
+    }
+
     /// As [`Server::example_in`], of the programs of `tests/c` and `tests/node`.
     ///
     /// # Panics
