@@ -33,14 +33,24 @@ function copy(name) {
   fs.cpSync(path.join(REPOSITORY, name), path.join(STAGED, name), { recursive: true });
 }
 
-/** Takes out what a build does not read: modules that are tests alone, and what those depend on. */
+/** Takes out what a build does not read: modules that are for tests and fuzzers alone, and what those depend on. */
 function withoutTests(crate) {
   const source = path.join(crate, 'src');
   const root = fs.readFileSync(path.join(source, 'lib.rs'), 'utf8');
-  for (const [, name] of root.matchAll(/^#\[cfg\(test\)\]\nmod (\w+);$/gm)) fs.rmSync(path.join(source, `${name}.rs`));
+  for (const [, attributes, name] of root.matchAll(/^((?:#\[.*\]\n)+)(?:pub )?mod (\w+);$/gm)) {
+    if (!isForTests(attributes)) continue;
+    for (const part of [`${name}.rs`, name]) fs.rmSync(path.join(source, part), { recursive: true, force: true });
+  }
   const manifest = path.join(crate, 'Cargo.toml');
   const whole = fs.readFileSync(manifest, 'utf8');
   fs.writeFileSync(manifest, whole.replace(/^\[dev-dependencies\]\n(?:.+\n)*\n?/m, ''));
+}
+
+/** Whether a build never has a module with these attributes: `test` holds in none, nor does the feature `fuzzing`. */
+function isForTests(attributes) {
+  const [, condition] = /^#\[cfg\((.*)\)\]$/m.exec(attributes) ?? [];
+  if (condition === undefined) return false;
+  return /^(?:test$|all\(test,|any\(test, feature = "fuzzing"\)$)/.test(condition);
 }
 
 /** The repository's manifest, its members but those. */
