@@ -41,15 +41,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// As [`run`], with `hear` told of each line of its output beside its being printed.
-pub(crate) fn run_heard(command: &mut Command, mut hear: impl FnMut(&str)) -> Result<()> {
+/// As [`run`]; `hear` is told of each line of its output, and says whether it is worth printing.
+pub(crate) fn run_heard(command: &mut Command, mut hear: impl FnMut(&str) -> bool) -> Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting `{}`", shown(command)))?;
     let output = child.stdout.take().expect("its output was piped just above");
     for line in BufReader::new(output).split(b'\n') {
         let line = line.with_context(|| format!("reading what `{}` prints", shown(command)))?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        hear(&line);
+        if hear(&line) {
+            println!("{line}");
+        }
     }
     let status = child.wait().with_context(|| format!("waiting for `{}`", shown(command)))?;
     if !status.success() {
