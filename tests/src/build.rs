@@ -44,7 +44,11 @@ pub(crate) fn test_program(name: &str) -> PathBuf {
 }
 
 /// The root of the repository.
-pub(crate) fn root() -> &'static Path {
+///
+/// # Panics
+/// Where it is gone.
+#[must_use]
+pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
         env::var_os("REACTOR_ROOT")

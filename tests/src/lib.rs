@@ -18,6 +18,7 @@ mod process;
 mod server;
 mod turns;
 
+pub use build::root;
 pub use client::{Client, alphabet, assert_same_bytes, pseudo_random_bytes};
 pub use modes::Mode;
 pub use process::{Thread, descriptors, sockets, threads};

@@ -8,6 +8,7 @@ mod descriptors;
 mod faults;
 mod fuzz;
 mod header;
+mod install;
 mod lint;
 mod loom;
 mod mutants;
@@ -43,6 +44,8 @@ enum Task {
     Demo(demo::Args),
     /// Build, then run one C example in the foreground
     Serve(serve::Args),
+    /// Build the release library, and put it with its header and reactor.pc where programs look for it
+    Install(install::Args),
     /// Write include/reactor.h and include/reactor.symbols anew
     Header,
     /// Run the static checks
@@ -90,6 +93,7 @@ fn run(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Build => build::everything(workspace),
         Task::Demo(args) => demo::run(workspace, &args),
         Task::Serve(args) => serve::run(workspace, &args),
+        Task::Install(args) => install::run(workspace, &args),
         Task::Header => header::write(&workspace.root),
         Task::Lint => lint::run(workspace),
         Task::Test(args) => test::run(workspace, &args),
