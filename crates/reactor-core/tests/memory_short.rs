@@ -479,6 +479,7 @@ fn stalled(wiring: Wiring) -> Stalled {
         },
     );
     let holders = holders(&server, 60);
+    until("all are open", || server.stats(None).expect("all of them").connections_open == 60);
     until("memory runs short", || memory(&server) >= ROOM / 8 * 7);
     until_reading_rests(&server);
     events.so_far();

@@ -265,7 +265,7 @@ fn a_panic_where_room_is_asked_for_is_a_yes(setup: Setup) {
 
 /// It is admitted, and counts as no idleness: a close had ended the pause in which no time passes, and it was cut.
 fn a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout(setup: Setup) {
-    let (server, queue) = serve_idle(setup, Order::Serial, Queue::new(0), 100);
+    let (server, queue) = serve_idle(setup, Order::Serial, Queue::new(0), 1_000);
     let mut client = Client::to(server.local_address());
     client.send(b"a line\n");
     until("it is read", || bytes_in(&server) == 7);
@@ -278,8 +278,10 @@ fn a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_tim
     });
     queue.full.store(false, Ordering::SeqCst);
     server.resume();
-    queue.answer_until(|| queue.closed.lock().expect("nobody panics with it").len() == 2);
+    queue.answer_until(|| server.stats(None).expect("all of them").replies == 1);
     client.expect_last(b"a line\n");
+    drop(client);
+    until("both are closed", || queue.closed.lock().expect("nobody panics with it").len() == 2);
     let closed = queue.closed.lock().expect("nobody panics with it").clone();
     assert_eq!(closed, [CloseReason::IdleTimeout, CloseReason::Local]);
     drop(idle);

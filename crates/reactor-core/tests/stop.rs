@@ -543,15 +543,15 @@ fn what_was_over_before_the_stop_keeps_its_reason(wiring: Wiring) {
             Ok(())
         },
     );
-    let idle: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
-    let client = Client::connect(&server);
-    let conn = (0..=idle.len()).map(|_| events.opened()).collect::<Vec<_>>().pop().expect("they open");
+    let connect = || (Client::connect(&server), events.opened());
+    let idle: Vec<_> = (0..wiring.reactors()).map(|_| connect()).collect();
+    let (client, conn) = connect();
     client.send(b"ask\n");
     client.finish();
     assert_eq!(client.receive_to_end().expect("a FIN"), b"early");
     server.request_stop(PATIENT_MS);
     // Who does nothing gets a FIN from its loop in the pass that obeys.
-    idle.iter().for_each(|idle| assert_eq!(idle.receive_to_end().expect("a FIN"), b""));
+    idle.iter().for_each(|(idle, _)| assert_eq!(idle.receive_to_end().expect("a FIN"), b""));
     release.send(()).expect("the callback waits");
     let reason =
         std::iter::repeat_with(|| events.closed()).find(|closed| closed.conn == conn).map(|closed| closed.reason);

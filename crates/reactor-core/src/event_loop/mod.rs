@@ -143,13 +143,14 @@ impl<H: Handler> EventLoop<H> {
             self.reactor().mailbox.take(&mut mail, &mut mailed_bytes);
             self.on_mail(&mut mail, &mut mailed_bytes);
             self.open_accepted();
-            self.on_time();
             for _ in 0..self.ready.len() {
                 if let Some(slot) = self.ready.pop_front() {
                     self.table.get(slot).into_iter().for_each(|entry| entry.queued = false);
                     self.turn(slot);
                 }
             }
+            // Behind the turns: what was allowed to go on has gone on, and is not taken for idle.
+            self.on_time();
             self.share_memory();
             // Before workers are given more: behind that, a flood passed what memory_limit allows now and then.
             self.trim_heap();
