@@ -254,8 +254,12 @@ where
     }
 
     fn open(&self, conn: ConnId, _peer: Peer) -> Option<Instant> {
+        // Before it is told: a gate that is shut after that is not for this one.
+        let shut = self.gate.lock().shut;
         let _ = self.events.send(Event::Opened(conn));
-        self.gate.pass();
+        if shut {
+            self.gate.pass();
+        }
         Some(Instant::now())
     }
 
