@@ -1,6 +1,7 @@
 //! Owns the promises about addresses: what can be listened at, what happens to socket files, how a refusal reads.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::env;
 use std::fs;
@@ -13,18 +14,18 @@ use std::process;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use harness_a::{Client, PATIENCE, Running, Service, Setup, in_each_mode};
+use harness::{Client, Running, Service, WAIT, Wiring, in_each_mode};
 use reactor_core::{CloseReason, Error, ErrorKind, Mode, Options};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-in_each_mode! {
-    an_ipv4_address_is_served;
-    an_ipv6_address_is_served;
-    a_name_is_served;
-    a_unix_socket_is_served;
-    a_socket_file_is_removed_at_the_stop;
-    two_servers_that_both_reuse_the_port_share_it;
-}
+in_each_mode!(
+    an_ipv4_address_is_served,
+    an_ipv6_address_is_served,
+    a_name_is_served,
+    a_unix_socket_is_served,
+    a_socket_file_is_removed_at_the_stop,
+    two_servers_that_both_reuse_the_port_share_it,
+);
 
 fn start(address: &str) -> Result<Running, Error> {
     Service::echo().start_at(address, Mode::Single, &Options::new())
@@ -80,7 +81,7 @@ fn leave_stale(path: &Path) {
 #[track_caller]
 fn echoes_at(path: &Path) {
     let mut client = UnixStream::connect(path).expect("a server listens");
-    client.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+    client.set_read_timeout(Some(WAIT)).expect("it is not zero");
     client.write_all(b"hello").expect("the server reads");
     let mut echo = [0; 5];
     client.read_exact(&mut echo).expect("the server answers");
@@ -89,29 +90,29 @@ fn echoes_at(path: &Path) {
 
 #[track_caller]
 fn echoes(address: &str) {
-    let mut client = Client::to(address);
+    let client = Client::to(address);
     client.send(b"hello");
     client.expect(b"hello");
 }
 
-fn an_ipv4_address_is_served(setup: Setup) {
-    let running = Service::echo().start_at("127.0.0.1:0", setup.mode(), &setup.options()).expect("it starts");
+fn an_ipv4_address_is_served(wiring: Wiring) {
+    let running = Service::echo().start_at("127.0.0.1:0", wiring.mode(), &wiring.options()).expect("it starts");
     let local: SocketAddr = running.server.local_address().parse().expect("an address and a port");
     assert!(local.is_ipv4() && local.ip().is_loopback());
     assert_ne!(local.port(), 0, "the port that was picked");
     echoes(running.server.local_address());
 }
 
-fn an_ipv6_address_is_served(setup: Setup) {
+fn an_ipv6_address_is_served(wiring: Wiring) {
     if let Err(error) = TcpListener::bind("[::1]:0") {
         println!("skipped: this machine has no IPv6 loopback: {error}");
         return;
     }
-    let running = Service::echo().start_at("[::1]:0", setup.mode(), &setup.options()).expect("it starts");
+    let running = Service::echo().start_at("[::1]:0", wiring.mode(), &wiring.options()).expect("it starts");
     let local: SocketAddr = running.server.local_address().parse().expect("an address and a port");
     assert!(local.is_ipv6() && local.ip().is_loopback());
     assert_ne!(local.port(), 0, "the port that was picked");
-    let mut client = running.dial();
+    let client = running.dial();
     let conn = running.opened();
     let peer = running.server.peer(conn).expect("it is open").address().expect("it has an address");
     assert_eq!(peer, client.address());
@@ -119,8 +120,8 @@ fn an_ipv6_address_is_served(setup: Setup) {
     client.expect(b"hello");
 }
 
-fn a_name_is_served(setup: Setup) {
-    let running = Service::echo().start_at("localhost:0", setup.mode(), &setup.options()).expect("it starts");
+fn a_name_is_served(wiring: Wiring) {
+    let running = Service::echo().start_at("localhost:0", wiring.mode(), &wiring.options()).expect("it starts");
     let local: SocketAddr = running.server.local_address().parse().expect("an address and a port");
     assert!(local.is_ipv4(), "IPv4 goes first: {local}");
     echoes(running.server.local_address());
@@ -133,7 +134,7 @@ fn the_port_of_a_dead_server_is_free_at_once() {
     let running = start(&format!("127.{}.{middle}.{}:0", 1 + high % 254, 1 + low % 254)).expect("it starts");
     let address = running.server.local_address().to_owned();
     // This side closes first, so that the connection stays in TIME_WAIT here.
-    let mut client = running.dial();
+    let client = running.dial();
     running.server.close(running.opened()).expect("it is open");
     client.expect_last(b"");
     client.finish();
@@ -177,17 +178,17 @@ fn an_address_of_another_machine_is_unavailable() {
     assert!(story.contains("192.0.2.1:0"), "{story}");
 }
 
-fn two_servers_that_both_reuse_the_port_share_it(setup: Setup) {
-    let mut options = setup.options();
+fn two_servers_that_both_reuse_the_port_share_it(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_reuse_port(true);
-    let first = Service::echo().start_at("127.0.0.1:0", setup.mode(), &options).expect("it starts");
+    let first = Service::echo().start_at("127.0.0.1:0", wiring.mode(), &options).expect("it starts");
     let address = first.server.local_address().to_owned();
-    let second = Service::echo().start_at(&address, setup.mode(), &options).expect("they share the port");
+    let second = Service::echo().start_at(&address, wiring.mode(), &options).expect("they share the port");
     assert_eq!(second.server.local_address(), address);
     for _ in 0..50 {
         echoes(&address);
     }
-    harness_a::until("each connection has gone to one of them", || {
+    harness::until("each connection has gone to one of them", || {
         first.stats().connections_accepted + second.stats().connections_accepted == 50
     });
     // Either serves all when the other has gone.
@@ -207,12 +208,12 @@ fn a_server_that_does_not_reuse_the_port_shares_it_with_nobody() {
     assert_eq!(second.kind(), ErrorKind::AddressInUse);
 }
 
-fn a_unix_socket_is_served(setup: Setup) {
-    let folder = Folder::new(&format!("served-{setup:?}"));
-    let running = Service::echo().start_at(&folder.address(), setup.mode(), &setup.options()).expect("it starts");
+fn a_unix_socket_is_served(wiring: Wiring) {
+    let folder = Folder::new(&format!("served-{wiring:?}"));
+    let running = Service::echo().start_at(&folder.address(), wiring.mode(), &wiring.options()).expect("it starts");
     assert_eq!(running.server.local_address(), folder.address());
     let mut client = UnixStream::connect(folder.file()).expect("a server listens");
-    client.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+    client.set_read_timeout(Some(WAIT)).expect("it is not zero");
     let conn = running.opened();
     let peer = running.server.peer(conn).expect("it is open");
     assert_eq!((peer.address(), peer.to_string()), (None, String::new()), "its clients have no address");
@@ -281,7 +282,7 @@ fn the_socket_file_of_a_server_that_accepts_nothing_is_in_use_too() {
     let address = folder.address();
     // One that waits does so for ever.
     thread::spawn(move || tell.send(refused(&address, ErrorKind::AddressInUse).to_string()));
-    let story = told.recv_timeout(PATIENCE).expect("it does not wait");
+    let story = told.recv_timeout(WAIT).expect("it does not wait");
     assert!(story.contains(&folder.address()) && story.contains("another server"), "{story}");
     assert!(is_socket(&folder.file()));
 }
@@ -308,9 +309,9 @@ fn what_is_no_socket_is_in_use_and_never_removed() {
     assert!(is_socket(&stale) && path.is_symlink());
 }
 
-fn a_socket_file_is_removed_at_the_stop(setup: Setup) {
-    let folder = Folder::new(&format!("removed-{setup:?}"));
-    let running = Service::echo().start_at(&folder.address(), setup.mode(), &setup.options()).expect("it starts");
+fn a_socket_file_is_removed_at_the_stop(wiring: Wiring) {
+    let folder = Folder::new(&format!("removed-{wiring:?}"));
+    let running = Service::echo().start_at(&folder.address(), wiring.mode(), &wiring.options()).expect("it starts");
     assert!(is_socket(&folder.file()));
     running.server.request_stop(10_000);
     running.server.wait().expect("no callback waits");

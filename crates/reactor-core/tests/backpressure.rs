@@ -1,7 +1,7 @@
 //! Owns the promises of backpressure: water marks and the limits of one connection. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use harness_b::{Client, Wiring, count, counted, echo, in_each_mode, lines, pattern, serve, until};
+use harness::{Client, Wiring, count, echo, in_each_mode, lines, pattern, prefix, serve, until};
 use reactor_core::{CloseReason, ConnId, Deferred, ErrorKind, Failed, Framing, Order};
 
 const KIB: usize = 1024;
@@ -71,7 +71,7 @@ fn a_request_begins_only_below_the_high_mark_and_every_byte_is_right(wiring: Wir
             let due = unsent(made);
             high.fetch_add(u64::from(due >= HIGH), Ordering::SeqCst);
             // On the loop's own thread nothing is sent meanwhile, so what held it is known to the byte.
-            let held = wiring.is_inline() && was_held.load(Ordering::SeqCst);
+            let held = !wiring.has_workers() && was_held.load(Ordering::SeqCst);
             early.fetch_add(u64::from(held && due > LOW), Ordering::SeqCst);
             reply.write(&pattern(number_in(request), REPLY)).map_err(|_| Failed)?;
             was_held.store(unsent(made + 1) >= HIGH, Ordering::SeqCst);
@@ -83,7 +83,7 @@ fn a_request_begins_only_below_the_high_mark_and_every_byte_is_right(wiring: Wir
     until("reading pauses", || server.stats(None).expect("all of them").reads_paused > 0);
     until("all that the system takes is sent", || {
         let before = server.stats(None).expect("all of them").bytes_out;
-        !harness_b::comes_within(Duration::from_millis(50), || {
+        !harness::comes_within(Duration::from_millis(50), || {
             server.stats(None).expect("all of them").bytes_out != before
         })
     });
@@ -194,7 +194,7 @@ fn no_more_than_max_in_flight_requests_begin(wiring: Wiring) {
     let mut answered = 0;
     while answered < COUNT {
         while held.len() < IN_FLIGHT.min(COUNT - answered) {
-            let (number, deferred) = open.recv_timeout(harness_b::WAIT).expect("as many begin as may");
+            let (number, deferred) = open.recv_timeout(harness::WAIT).expect("as many begin as may");
             held.insert(number, deferred);
         }
         assert_eq!(server.stats(None).expect("all of them").requests_in_flight as usize, held.len());
@@ -217,7 +217,7 @@ fn a_reply_past_output_limit_is_refused_and_stays_as_it_was(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_output_limit_bytes(LIMIT).expect("in range");
+            options.set_framing(lines(false)).expect("in range").set_output_limit_bytes(LIMIT).expect("in range");
         },
         |_, reply, _| {
             reply.write(&pattern(1, LIMIT)).map_err(|_| Failed)?;
@@ -240,7 +240,7 @@ fn eight_mebibytes_are_echoed_at_the_default_limits(wiring: Wiring) {
         let (server, events) = serve(
             wiring,
             |options| {
-                options.set_framing(counted(strip)).expect("in range");
+                options.set_framing(prefix(4, strip)).expect("in range");
             },
             echo,
         );
@@ -248,7 +248,7 @@ fn eight_mebibytes_are_echoed_at_the_default_limits(wiring: Wiring) {
         let frames = Arc::new(count(&payload).repeat(8));
         assert_eq!(frames.len(), 8 * MIB);
         let client = Client::connect(&server);
-        let sender = Client { stream: client.stream.try_clone().expect("a descriptor") };
+        let sender = client.twin();
         let sent = Arc::clone(&frames);
         let sending = thread::spawn(move || {
             sender.send(&sent);
@@ -286,7 +286,7 @@ fn sends_past_output_limit_are_refused_until_the_peer_reads(wiring: Wiring) {
         let due = unsent(taken);
         assert!(due <= LIMIT as u64, "{due} bytes are unsent, and the limit is {LIMIT}");
         // Nothing leaves any more, and the next does not fit.
-        due as usize > LIMIT - CHUNK && !harness_b::comes_within(Duration::from_millis(50), || unsent(taken) < due)
+        due as usize > LIMIT - CHUNK && !harness::comes_within(Duration::from_millis(50), || unsent(taken) < due)
     });
     let refused = server.send(conn, &[0; CHUNK]).expect_err("its output is full");
     assert_eq!(refused.kind(), ErrorKind::OverLimit);

@@ -1,15 +1,14 @@
 //! Owns the promise that what stays with a connection goes with it. Knows the public API alone.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::Arc;
 
-use harness_a::{Client, Setup, in_each_mode, lines, until};
+use harness::{Client, Wiring, in_each_mode, lines, until};
 use reactor_core::{ConnId, Failed, Handler, Peer, Reply, Server};
 
-in_each_mode! {
-    nothing_of_a_connection_is_kept_once_it_has_ended;
-}
+in_each_mode!(nothing_of_a_connection_is_kept_once_it_has_ended);
 
 /// Gives each connection a share of it.
 struct Sharing(Arc<()>);
@@ -27,13 +26,13 @@ impl Handler for Sharing {
 }
 
 /// Where a loop keeps a run for the next connection, it kept a clone of the last one's data with it.
-fn nothing_of_a_connection_is_kept_once_it_has_ended(setup: Setup) {
+fn nothing_of_a_connection_is_kept_once_it_has_ended(wiring: Wiring) {
     let data = Arc::new(());
-    let server = Server::start("127.0.0.1:0", setup.mode(), &setup.framed(lines(false)), Sharing(Arc::clone(&data)));
+    let server = Server::start("127.0.0.1:0", wiring.mode(), &wiring.framed(lines(false)), Sharing(Arc::clone(&data)));
     let server = server.expect("the server starts");
     for _ in 0..5 {
-        let mut clients: Vec<Client> = (0..10).map(|_| Client::to(server.local_address())).collect();
-        clients.iter_mut().for_each(|client| assert!(client.is_echoed(b"ask\n")));
+        let clients: Vec<Client> = (0..10).map(|_| Client::connect(&server)).collect();
+        clients.iter().for_each(|client| assert!(client.is_echoed(b"ask\n")));
     }
     // Ours and the handler's.
     until("all of it is given back", || Arc::strong_count(&data) == 2);

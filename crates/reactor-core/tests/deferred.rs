@@ -1,52 +1,53 @@
 //! Owns the promises about replies that come later: from any thread, in their place, harmless once nobody waits for them.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::mpsc::channel;
 use std::thread;
 
-use harness_a::{Service, Setup, Tally, answer, deferring, in_each_mode, lines, next, prefix, until};
+use harness::{Service, Tally, Wiring, answer, deferring, in_each_mode, lines, next, prefix, until};
 use reactor_core::{Batch, CloseReason, ErrorKind, Failed, Framing, Order};
 
-in_each_mode! {
-    a_promise_kept_before_the_callback_returns_is_answered_once;
-    a_promise_kept_by_another_thread_after_the_callback_is_answered;
-    what_was_written_before_is_the_beginning_of_the_reply;
-    complete_and_close_sends_the_reply_and_closes;
-    a_close_before_the_promise_holds_once_it_is_kept;
-    nothing_begins_behind_a_promise_whose_reply_closes;
-    a_failed_promise_closes_once_the_replies_before_it_are_out;
-    a_dropped_promise_is_a_failed_one;
-    a_promise_to_a_connection_that_ended_is_gone;
-    a_promise_to_a_server_that_was_dropped_is_gone;
-    a_deferred_reply_takes_no_further_calls;
-    serial_replies_keep_their_order_where_some_are_deferred;
-    parallel_replies_keep_their_order_where_some_are_deferred;
-    ten_thousand_promises_kept_at_once_are_all_answered;
-    promises_of_many_connections_kept_by_many_threads_reach_their_own;
-    promises_kept_in_a_batch_are_answered_when_it_is_posted;
-    a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so;
-    a_promise_past_the_output_limit_closes_with_output_limit;
-    a_promise_just_at_the_output_limit_is_answered;
-    a_callback_that_defers_and_then_fails_has_failed;
-    a_callback_that_defers_and_then_panics_has_failed;
-    a_callback_that_fails_after_its_promise_was_kept_has_failed;
-    a_stripped_framing_frames_what_is_deferred;
-    an_empty_promise_is_an_empty_frame_where_the_framing_strips;
-    the_memory_of_a_deferred_request_counts_until_it_is_answered;
-    a_fin_leaves_time_for_the_promise;
-}
+in_each_mode!(
+    a_promise_kept_before_the_callback_returns_is_answered_once,
+    a_promise_kept_by_another_thread_after_the_callback_is_answered,
+    what_was_written_before_is_the_beginning_of_the_reply,
+    complete_and_close_sends_the_reply_and_closes,
+    a_close_before_the_promise_holds_once_it_is_kept,
+    nothing_begins_behind_a_promise_whose_reply_closes,
+    a_failed_promise_closes_once_the_replies_before_it_are_out,
+    a_dropped_promise_is_a_failed_one,
+    a_promise_to_a_connection_that_ended_is_gone,
+    a_promise_to_a_server_that_was_dropped_is_gone,
+    a_deferred_reply_takes_no_further_calls,
+    serial_replies_keep_their_order_where_some_are_deferred,
+    parallel_replies_keep_their_order_where_some_are_deferred,
+    ten_thousand_promises_kept_at_once_are_all_answered,
+    promises_of_many_connections_kept_by_many_threads_reach_their_own,
+    promises_kept_in_a_batch_are_answered_when_it_is_posted,
+    a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so,
+    a_promise_past_the_output_limit_closes_with_output_limit,
+    a_promise_just_at_the_output_limit_is_answered,
+    a_callback_that_defers_and_then_fails_has_failed,
+    a_callback_that_defers_and_then_panics_has_failed,
+    a_callback_that_fails_after_its_promise_was_kept_has_failed,
+    a_stripped_framing_frames_what_is_deferred,
+    an_empty_promise_is_an_empty_frame_where_the_framing_strips,
+    the_memory_of_a_deferred_request_counts_until_it_is_answered,
+    a_fin_leaves_time_for_the_promise,
+);
 
-fn a_promise_kept_before_the_callback_returns_is_answered_once(setup: Setup) {
+fn a_promise_kept_before_the_callback_returns_is_answered_once(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let service = Service::new(|_, request, reply| {
             let promise = reply.defer().map_err(|_| Failed)?;
             promise.complete(request).map_err(|_| Failed)
         });
-        let mut options = setup.framed(lines(true));
+        let mut options = wiring.framed(lines(true));
         options.set_order(order).set_max_in_flight(1).expect("in range");
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         let requests: Vec<u8> = (0..200).flat_map(|number| format!("{number}\n").into_bytes()).collect();
         client.send(&requests);
         client.finish();
@@ -56,10 +57,10 @@ fn a_promise_kept_before_the_callback_returns_is_answered_once(setup: Setup) {
     }
 }
 
-fn a_promise_kept_by_another_thread_after_the_callback_is_answered(setup: Setup) {
+fn a_promise_kept_by_another_thread_after_the_callback_is_answered(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     for number in 0..50 {
         let request = format!("request {number}");
         client.send(request.as_bytes());
@@ -74,7 +75,7 @@ fn a_promise_kept_by_another_thread_after_the_callback_is_answered(setup: Setup)
     }
 }
 
-fn what_was_written_before_is_the_beginning_of_the_reply(setup: Setup) {
+fn what_was_written_before_is_the_beginning_of_the_reply(wiring: Wiring) {
     let (give, promises) = channel();
     let service = Service::new(move |_, request, reply| {
         answer(reply, b"to ")?;
@@ -84,8 +85,8 @@ fn what_was_written_before_is_the_beginning_of_the_reply(setup: Setup) {
         let _ = give.send(reply.defer().map_err(|_| Failed)?);
         Ok(())
     });
-    let running = service.start(setup, &setup.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, _) = running.connect();
     client.send(b"a");
     let promise = next(&promises);
     running.turn_over();
@@ -97,10 +98,10 @@ fn what_was_written_before_is_the_beginning_of_the_reply(setup: Setup) {
     client.expect(b"to b");
 }
 
-fn complete_and_close_sends_the_reply_and_closes(setup: Setup) {
+fn complete_and_close_sends_the_reply_and_closes(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let (client, _) = running.connect();
     client.send(b"first\nnever begun\n");
     next(&promises).1.complete_and_close(b"bye").expect("the connection is there");
     client.expect_last(b"bye\n");
@@ -109,15 +110,15 @@ fn complete_and_close_sends_the_reply_and_closes(setup: Setup) {
     assert!(promises.try_recv().is_err(), "a request began behind one whose reply closes");
 }
 
-fn a_close_before_the_promise_holds_once_it_is_kept(setup: Setup) {
+fn a_close_before_the_promise_holds_once_it_is_kept(wiring: Wiring) {
     let (give, promises) = channel();
     let service = Service::new(move |_, _, reply| {
         reply.close().map_err(|_| Failed)?;
         let _ = give.send(reply.defer().map_err(|_| Failed)?);
         Ok(())
     });
-    let running = service.start(setup, &setup.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, _) = running.connect();
     client.send(b"x");
     next(&promises).complete(b"bye").expect("the connection is there");
     client.expect_last(b"bye");
@@ -126,7 +127,7 @@ fn a_close_before_the_promise_holds_once_it_is_kept(setup: Setup) {
 }
 
 /// What runs at once with it goes on; so there is one worker, which takes up the next once it has left the first.
-fn nothing_begins_behind_a_promise_whose_reply_closes(setup: Setup) {
+fn nothing_begins_behind_a_promise_whose_reply_closes(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let (give, promises) = channel();
         let service = Service::new(move |_, _, reply| {
@@ -134,13 +135,13 @@ fn nothing_begins_behind_a_promise_whose_reply_closes(setup: Setup) {
             let _ = give.send(reply.defer().map_err(|_| Failed)?);
             Ok(())
         });
-        let mut options = setup.framed(lines(true));
+        let mut options = wiring.framed(lines(true));
         options.set_order(order);
-        if setup.has_workers() {
+        if wiring.has_workers() {
             options.set_workers(1).expect("in range");
         }
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         client.send(b"last\n");
         let last = next(&promises);
         running.turn_over();
@@ -156,7 +157,7 @@ fn nothing_begins_behind_a_promise_whose_reply_closes(setup: Setup) {
     }
 }
 
-fn a_failed_promise_closes_once_the_replies_before_it_are_out(setup: Setup) {
+fn a_failed_promise_closes_once_the_replies_before_it_are_out(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel] {
         let (give, promises) = channel();
         let service = Service::new(move |_, request, reply| {
@@ -166,10 +167,10 @@ fn a_failed_promise_closes_once_the_replies_before_it_are_out(setup: Setup) {
             }
             Ok(())
         });
-        let mut options = setup.framed(lines(true));
+        let mut options = wiring.framed(lines(true));
         options.set_order(order);
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         client.send(b"1\n2\nlater\n");
         next(&promises).fail().expect("the connection is there");
         client.expect_last(b"1\n2\n");
@@ -179,10 +180,10 @@ fn a_failed_promise_closes_once_the_replies_before_it_are_out(setup: Setup) {
     }
 }
 
-fn a_dropped_promise_is_a_failed_one(setup: Setup) {
+fn a_dropped_promise_is_a_failed_one(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, _) = running.connect();
     client.send(b"x");
     drop(next(&promises));
     client.expect_last(b"");
@@ -190,12 +191,12 @@ fn a_dropped_promise_is_a_failed_one(setup: Setup) {
     running.closed_with(CloseReason::CallbackFailed);
 }
 
-fn a_promise_to_a_connection_that_ended_is_gone(setup: Setup) {
+fn a_promise_to_a_connection_that_ended_is_gone(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel);
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"1\n2\n3\n4\n");
     let [one, two, three, four] = std::array::from_fn(|_| next(&promises).1);
     client.reset();
@@ -205,18 +206,18 @@ fn a_promise_to_a_connection_that_ended_is_gone(setup: Setup) {
     assert_eq!(three.fail().map_err(|error| error.kind()), Err(ErrorKind::Gone));
     drop(four);
     // The slot's next connection hears nothing of it.
-    let (mut successor, _) = running.connect();
+    let (successor, _) = running.connect();
     successor.send(b"5\n");
     next(&promises).1.complete(b"mine").expect("the connection is there");
     successor.expect(b"mine\n");
 }
 
-fn a_promise_to_a_server_that_was_dropped_is_gone(setup: Setup) {
+fn a_promise_to_a_server_that_was_dropped_is_gone(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel);
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"1\n2\n3\n4\n");
     let [one, two, three, four] = std::array::from_fn(|_| next(&promises).1);
     drop(running);
@@ -226,7 +227,7 @@ fn a_promise_to_a_server_that_was_dropped_is_gone(setup: Setup) {
     drop(four);
 }
 
-fn a_deferred_reply_takes_no_further_calls(setup: Setup) {
+fn a_deferred_reply_takes_no_further_calls(wiring: Wiring) {
     let (give, promises) = channel();
     let service = Service::new(move |_, _, reply| {
         let promise = reply.defer().map_err(|_| Failed)?;
@@ -240,8 +241,8 @@ fn a_deferred_reply_takes_no_further_calls(setup: Setup) {
         let _ = give.send((promise, kinds));
         Ok(())
     });
-    let running = service.start(setup, &setup.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, _) = running.connect();
     client.send(b"x");
     let (promise, kinds) = next(&promises);
     assert_eq!(kinds, [Err(ErrorKind::InvalidArgument); 5]);
@@ -250,7 +251,7 @@ fn a_deferred_reply_takes_no_further_calls(setup: Setup) {
 }
 
 /// Every third request is deferred, and kept by another thread.
-fn keep_their_order(setup: Setup, order: Order) {
+fn keep_their_order(wiring: Wiring, order: Order) {
     const REQUESTS: usize = 5_000;
     let (give, promises) = channel();
     let service = Service::new(move |_, request, reply| {
@@ -260,10 +261,10 @@ fn keep_their_order(setup: Setup, order: Order) {
         }
         answer(reply, request)
     });
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(order);
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     let requests: Vec<u8> = (0..REQUESTS).flat_map(|number| format!("{number}\n").into_bytes()).collect();
     thread::scope(|scope| {
         // It ends with the server, whose handler has the other end.
@@ -272,29 +273,29 @@ fn keep_their_order(setup: Setup, order: Order) {
                 let _ = promise.complete(&request);
             }
         });
-        let mut writer = client.twin();
+        let writer = client.twin();
         let sent = &requests;
         scope.spawn(move || writer.send(sent));
         client.expect(&requests);
     });
 }
 
-fn serial_replies_keep_their_order_where_some_are_deferred(setup: Setup) {
-    keep_their_order(setup, Order::Serial);
+fn serial_replies_keep_their_order_where_some_are_deferred(wiring: Wiring) {
+    keep_their_order(wiring, Order::Serial);
 }
 
-fn parallel_replies_keep_their_order_where_some_are_deferred(setup: Setup) {
-    keep_their_order(setup, Order::Parallel);
+fn parallel_replies_keep_their_order_where_some_are_deferred(wiring: Wiring) {
+    keep_their_order(wiring, Order::Parallel);
 }
 
-fn ten_thousand_promises_kept_at_once_are_all_answered(setup: Setup) {
+fn ten_thousand_promises_kept_at_once_are_all_answered(wiring: Wiring) {
     const REQUESTS: u32 = 10_000;
     for order in [Order::Parallel, Order::Unordered] {
         let (service, promises) = deferring();
-        let mut options = setup.framed(Framing::Fixed(4));
+        let mut options = wiring.framed(Framing::Fixed(4));
         options.set_order(order).set_max_in_flight(REQUESTS).expect("in range");
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         let requests: Vec<u8> = (0..REQUESTS).flat_map(u32::to_be_bytes).collect();
         client.send(&requests);
         let open: Vec<_> = (0..REQUESTS).map(|_| next(&promises)).collect();
@@ -306,7 +307,7 @@ fn ten_thousand_promises_kept_at_once_are_all_answered(setup: Setup) {
         })
         .join()
         .expect("each is taken");
-        let mut replies: Vec<Vec<u8>> = client.read(requests.len()).chunks(4).map(<[u8]>::to_vec).collect();
+        let mut replies: Vec<Vec<u8>> = client.receive(requests.len()).chunks(4).map(<[u8]>::to_vec).collect();
         if order == Order::Unordered {
             replies.sort();
         }
@@ -315,12 +316,12 @@ fn ten_thousand_promises_kept_at_once_are_all_answered(setup: Setup) {
     }
 }
 
-fn promises_of_many_connections_kept_by_many_threads_reach_their_own(setup: Setup) {
+fn promises_of_many_connections_kept_by_many_threads_reach_their_own(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(Framing::Fixed(8)));
-    let mut clients: Vec<_> = (0..40).map(|_| running.connect().0).collect();
+    let running = service.start(wiring, &wiring.framed(Framing::Fixed(8)));
+    let clients: Vec<_> = (0..40).map(|_| running.connect().0).collect();
     for round in 0..20_u32 {
-        for (number, client) in (0_u32..).zip(&mut clients) {
+        for (number, client) in (0_u32..).zip(&clients) {
             client.send(&[round.to_be_bytes(), number.to_be_bytes()].concat());
         }
         let mut open: Vec<_> = (0..40).map(|_| next(&promises)).collect();
@@ -334,20 +335,20 @@ fn promises_of_many_connections_kept_by_many_threads_reach_their_own(setup: Setu
                 });
             }
         });
-        for (number, client) in (0_u32..).zip(&mut clients) {
+        for (number, client) in (0_u32..).zip(&clients) {
             client.expect(&[round.to_be_bytes(), number.to_be_bytes()].concat());
         }
     }
 }
 
-fn promises_kept_in_a_batch_are_answered_when_it_is_posted(setup: Setup) {
+fn promises_kept_in_a_batch_are_answered_when_it_is_posted(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel);
-    let running = service.start(setup, &options);
-    let mut clients: Vec<_> = (0..4).map(|_| running.connect().0).collect();
+    let running = service.start(wiring, &options);
+    let clients: Vec<_> = (0..4).map(|_| running.connect().0).collect();
     let mut batch = Batch::new();
-    for (number, client) in clients.iter_mut().enumerate() {
+    for (number, client) in clients.iter().enumerate() {
         client.send(b"1\n2\n3\n");
         // Workers run them at once: they come in any order.
         let mut asked: [_; 3] = std::array::from_fn(|_| next(&promises));
@@ -364,7 +365,7 @@ fn promises_kept_in_a_batch_are_answered_when_it_is_posted(setup: Setup) {
         last.expect("the connection is there");
     }
     running.turn_over();
-    clients.iter_mut().for_each(|client| client.expect_nothing());
+    clients.iter().for_each(|client| client.expect_nothing());
     batch.post();
     clients[0].expect(b"one\nthree\n");
     clients[1].expect_last(b"one\nthree\n");
@@ -378,11 +379,11 @@ fn promises_kept_in_a_batch_are_answered_when_it_is_posted(setup: Setup) {
     clients[0].expect(b"four\n");
 }
 
-fn a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so(setup: Setup) {
+fn a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let (mut living, living_conn) = running.connect();
-    let (mut dead, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let (living, living_conn) = running.connect();
+    let (dead, _) = running.connect();
     living.send(b"a\n");
     let kept = next(&promises).1;
     assert_eq!(kept.conn(), living_conn);
@@ -397,7 +398,7 @@ fn a_batch_that_is_dropped_is_posted_and_one_for_a_dead_connection_says_so(setup
     living.expect(b"yes\n");
 }
 
-fn a_promise_past_the_output_limit_closes_with_output_limit(setup: Setup) {
+fn a_promise_past_the_output_limit_closes_with_output_limit(wiring: Wiring) {
     let (give, promises) = channel();
     let service = Service::new(move |_, request, reply| {
         if request == b"1" {
@@ -407,10 +408,10 @@ fn a_promise_past_the_output_limit_closes_with_output_limit(setup: Setup) {
         let _ = give.send(reply.defer().map_err(|_| Failed)?);
         Ok(())
     });
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_output_limit_bytes(1_000).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"1\n2\n");
     let error = next(&promises).complete(&[b'x'; 401]).expect_err("1001 bytes pass the limit");
     assert_eq!(error.kind(), ErrorKind::OverLimit);
@@ -419,19 +420,19 @@ fn a_promise_past_the_output_limit_closes_with_output_limit(setup: Setup) {
     running.closed_with(CloseReason::OutputLimit);
 }
 
-fn a_promise_just_at_the_output_limit_is_answered(setup: Setup) {
+fn a_promise_just_at_the_output_limit_is_answered(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.options();
+    let mut options = wiring.options();
     options.set_output_limit_bytes(1_000).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"x");
     next(&promises).1.complete(&[b'x'; 1_000]).expect("1000 bytes are within the limit");
     client.expect(&[b'x'; 1_000]);
 }
 
 /// A callback whose promise is given away, or kept, and which then `ends`.
-fn defers_and_then(setup: Setup, keeps: bool, ends: fn() -> Result<(), Failed>) {
+fn defers_and_then(wiring: Wiring, keeps: bool, ends: fn() -> Result<(), Failed>) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let (give, promises) = channel();
         let service = Service::new(move |_, request, reply| {
@@ -446,15 +447,15 @@ fn defers_and_then(setup: Setup, keeps: bool, ends: fn() -> Result<(), Failed>) 
             }
             ends()
         });
-        let mut options = setup.framed(lines(true));
+        let mut options = wiring.framed(lines(true));
         options.set_order(order);
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         client.send(b"good\n");
         client.expect(b"good\n");
         client.send(b"bad\n");
         let late = if keeps { None } else { Some(next(&promises)) };
-        let rest = client.read_all();
+        let rest = client.receive_to_end().expect("a FIN");
         // Where it was kept on another thread's loop, its reply may have been under way already.
         assert!(rest.is_empty() || keeps && rest == b"kept\n", "{rest:?}");
         client.finish();
@@ -464,41 +465,41 @@ fn defers_and_then(setup: Setup, keeps: bool, ends: fn() -> Result<(), Failed>) 
         }
         until("nothing is in flight", || running.stats().requests_in_flight == 0);
         // The server and the next connection are none the worse.
-        let (mut next_client, _) = running.connect();
+        let (next_client, _) = running.connect();
         next_client.send(b"good\n");
         next_client.expect(b"good\n");
     }
 }
 
-fn a_callback_that_defers_and_then_fails_has_failed(setup: Setup) {
-    defers_and_then(setup, false, || Err(Failed));
+fn a_callback_that_defers_and_then_fails_has_failed(wiring: Wiring) {
+    defers_and_then(wiring, false, || Err(Failed));
 }
 
-fn a_callback_that_defers_and_then_panics_has_failed(setup: Setup) {
-    defers_and_then(setup, false, || panic!("this panic is part of the test"));
+fn a_callback_that_defers_and_then_panics_has_failed(wiring: Wiring) {
+    defers_and_then(wiring, false, || panic!("this panic is part of the test"));
 }
 
-fn a_callback_that_fails_after_its_promise_was_kept_has_failed(setup: Setup) {
-    defers_and_then(setup, true, || Err(Failed));
-    defers_and_then(setup, true, || panic!("this panic is part of the test"));
+fn a_callback_that_fails_after_its_promise_was_kept_has_failed(wiring: Wiring) {
+    defers_and_then(wiring, true, || Err(Failed));
+    defers_and_then(wiring, true, || panic!("this panic is part of the test"));
 }
 
 /// With workers alone: without them the loop sends nothing while the callback runs.
 mod a_promise_kept_is_the_answer_until_its_callback_fails {
-    use super::{Setup, the_next_reply_leaves_and_then_the_callback_fails};
+    use super::{Wiring, the_next_reply_leaves_and_then_the_callback_fails};
 
     #[test]
     fn pooled() {
-        the_next_reply_leaves_and_then_the_callback_fails(Setup::Pooled);
+        the_next_reply_leaves_and_then_the_callback_fails(Wiring::Pooled);
     }
 
     #[test]
     fn multi_with_workers() {
-        the_next_reply_leaves_and_then_the_callback_fails(Setup::MultiWorkers);
+        the_next_reply_leaves_and_then_the_callback_fails(Wiring::MultiWithWorkers);
     }
 }
 
-fn the_next_reply_leaves_and_then_the_callback_fails(setup: Setup) {
+fn the_next_reply_leaves_and_then_the_callback_fails(wiring: Wiring) {
     let gate = Tally::new();
     let opens = gate.clone();
     let service = Service::new(move |_, request, reply| {
@@ -511,10 +512,10 @@ fn the_next_reply_leaves_and_then_the_callback_fails(setup: Setup) {
         let _ = opens.reaches(1);
         Err(Failed)
     });
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel).set_workers(2).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"fails\nnext\n");
     client.expect(b"next\n");
     gate.add();
@@ -523,7 +524,7 @@ fn the_next_reply_leaves_and_then_the_callback_fails(setup: Setup) {
     running.closed_with(CloseReason::CallbackFailed);
 }
 
-fn a_stripped_framing_frames_what_is_deferred(setup: Setup) {
+fn a_stripped_framing_frames_what_is_deferred(wiring: Wiring) {
     for (framing, request, expected) in [
         (lines(true), &b"ab\n"[..], &b"xyz: ab\n"[..]),
         (prefix(2, true), b"\0\x02ab", b"\0\x07xyz: ab"),
@@ -535,8 +536,8 @@ fn a_stripped_framing_frames_what_is_deferred(setup: Setup) {
             let _ = give.send((request.to_vec(), reply.defer().map_err(|_| Failed)?));
             Ok(())
         });
-        let running = service.start(setup, &setup.framed(framing));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(framing));
+        let (client, _) = running.connect();
         client.send(request);
         let (seen, promise) = next(&promises);
         assert_eq!(seen, b"ab");
@@ -545,21 +546,21 @@ fn a_stripped_framing_frames_what_is_deferred(setup: Setup) {
     }
 }
 
-fn an_empty_promise_is_an_empty_frame_where_the_framing_strips(setup: Setup) {
+fn an_empty_promise_is_an_empty_frame_where_the_framing_strips(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(prefix(2, true)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(prefix(2, true)));
+    let (client, _) = running.connect();
     client.send(b"\0\x01a\0\x01b");
     next(&promises).1.complete(b"").expect("the connection is there");
     next(&promises).1.complete(b"b").expect("the connection is there");
     client.expect(b"\0\0\0\x01b");
 }
 
-fn the_memory_of_a_deferred_request_counts_until_it_is_answered(setup: Setup) {
+fn the_memory_of_a_deferred_request_counts_until_it_is_answered(wiring: Wiring) {
     const LEN: usize = 100_000;
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(Framing::Fixed(LEN)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(Framing::Fixed(LEN)));
+    let (client, _) = running.connect();
     client.send(&vec![b'x'; LEN]);
     let (_, promise) = next(&promises);
     until("the request counts", || running.stats().memory_bytes >= LEN as u64);
@@ -572,10 +573,10 @@ fn the_memory_of_a_deferred_request_counts_until_it_is_answered(setup: Setup) {
     until("nothing is in flight", || running.stats().requests_in_flight == 0);
 }
 
-fn a_fin_leaves_time_for_the_promise(setup: Setup) {
+fn a_fin_leaves_time_for_the_promise(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let (client, _) = running.connect();
     client.send(b"1\n2\n");
     client.finish();
     let (_, first) = next(&promises);

@@ -1,18 +1,17 @@
 //! Owns the promise that a callback which panics or fails costs its own connection and no more, however many do.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use harness_a::{Client, Service, Setup, answer, in_each_mode, lines};
+use harness::{Client, Service, Wiring, answer, in_each_mode, lines};
 use reactor_core::{CloseReason, Failed, Order};
 
-in_each_mode! {
-    each_panic_or_failure_costs_its_own_connection_alone;
-}
+in_each_mode!(each_panic_or_failure_costs_its_own_connection_alone);
 
 /// How many in each mode; 100 000 take a minute, and are run by hand.
 fn failures() -> u64 {
@@ -24,7 +23,7 @@ fn panics() -> ! {
     resume_unwind(Box::new("this panic is part of the test"))
 }
 
-fn each_panic_or_failure_costs_its_own_connection_alone(setup: Setup) {
+fn each_panic_or_failure_costs_its_own_connection_alone(wiring: Wiring) {
     const WAYS: [&str; 4] = ["panic", "write, then panic", "defer, then panic", "fail"];
     let one_too_many = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&one_too_many);
@@ -46,17 +45,17 @@ fn each_panic_or_failure_costs_its_own_connection_alone(setup: Setup) {
         _ => answer(reply, request),
     });
     let count = failures();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Serial);
-    let running = service.start(setup, &options);
+    let running = service.start(wiring, &options);
     let (address, begun, over) = (running.server.local_address(), AtomicU64::new(0), AtomicBool::new(false));
-    let (mut bystander, its_id) = running.connect();
+    let (bystander, its_id) = running.connect();
     let fail = || loop {
         let number = begun.fetch_add(1, Ordering::Relaxed);
         if number >= count {
             return;
         }
-        let mut client = Client::to(address);
+        let client = Client::to(address);
         client.send(format!("{number}\n{}\nnever begins\n", WAYS[(number % 4) as usize]).as_bytes());
         client.expect_last(format!("{number}\n").as_bytes());
     };

@@ -1,32 +1,33 @@
 //! Owns the promises about framing, from the bytes on the wire to the requests that the handler sees, and back.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use harness_a::{Client, Random, Running, Service, Setup, answer, in_each_mode, lines, next, prefix, until};
+use harness::{Client, Random, Running, Service, Wiring, answer, in_each_mode, lines, next, prefix, until};
 use reactor_core::{CloseReason, ErrorKind, FrameEnd, Framing, Options};
 
-in_each_mode! {
-    every_framing_cuts_the_same_frames_however_the_stream_is_split;
-    every_framing_cuts_the_same_frames_where_each_byte_comes_alone;
-    the_largest_frame_is_taken;
-    a_frame_too_large_ends_the_connection_before_its_bytes_have_come;
-    a_frame_too_large_leaves_the_requests_before_it_answered;
-    a_prefix_of_the_largest_number_is_a_frame_too_large;
-    raw_input_is_cut_at_max_frame_bytes;
-    a_refused_stream_ends_the_connection_once_its_requests_are_answered;
-    a_custom_framing_is_asked_again_only_when_what_it_wants_is_there;
-    a_custom_framing_hears_how_much_it_has_seen;
-    a_panic_in_frame_costs_its_connection_alone;
-    a_partial_frame_at_the_end_of_input_is_a_protocol_error;
-    an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips;
-    a_request_that_is_never_written_to_sends_no_frame;
-    eight_mib_of_prefixed_frames_are_echoed_at_the_default_limits;
-    one_frame_of_eight_mib_is_echoed_with_limits_raised;
-}
+in_each_mode!(
+    every_framing_cuts_the_same_frames_however_the_stream_is_split,
+    every_framing_cuts_the_same_frames_where_each_byte_comes_alone,
+    the_largest_frame_is_taken,
+    a_frame_too_large_ends_the_connection_before_its_bytes_have_come,
+    a_frame_too_large_leaves_the_requests_before_it_answered,
+    a_prefix_of_the_largest_number_is_a_frame_too_large,
+    raw_input_is_cut_at_max_frame_bytes,
+    a_refused_stream_ends_the_connection_once_its_requests_are_answered,
+    a_custom_framing_is_asked_again_only_when_what_it_wants_is_there,
+    a_custom_framing_hears_how_much_it_has_seen,
+    a_panic_in_frame_costs_its_connection_alone,
+    a_partial_frame_at_the_end_of_input_is_a_protocol_error,
+    an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips,
+    a_request_that_is_never_written_to_sends_no_frame,
+    eight_mib_of_prefixed_frames_are_echoed_at_the_default_limits,
+    one_frame_of_eight_mib_is_echoed_with_limits_raised,
+);
 
 const MAX_FRAME_BYTES: usize = 100;
 
@@ -104,16 +105,16 @@ fn telling_echo() -> (Service, Receiver<Vec<u8>>) {
     (service.on_frame(digit), requests)
 }
 
-fn every_framing_cuts_the_same_frames_however_the_stream_is_split(setup: Setup) {
+fn every_framing_cuts_the_same_frames_however_the_stream_is_split(wiring: Wiring) {
     for (seed, framing) in (1..).zip(all_framings()) {
         let mut random = Random::new(seed);
         let (service, requests) = telling_echo();
-        let running = service.start(setup, &setup.framed(framing.clone()));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(framing.clone()));
+        let (client, _) = running.connect();
         let (frames, seen): (Vec<_>, Vec<_>) = (0..200).map(|_| frame(&framing, &mut random)).unzip();
         let stream = frames.concat();
         thread::scope(|scope| {
-            let mut writer = client.twin();
+            let writer = client.twin();
             let sent = &stream;
             scope.spawn(move || {
                 let mut rest = &sent[..];
@@ -126,22 +127,22 @@ fn every_framing_cuts_the_same_frames_however_the_stream_is_split(setup: Setup) 
                 writer.finish();
             });
             // With and without strip, what goes out is framed as what came in.
-            assert!(client.read_all() == stream, "another stream came back, {framing:?}");
+            assert!(client.receive_to_end().expect("a FIN") == stream, "another stream came back, {framing:?}");
         });
         running.closed_with(CloseReason::Peer);
         assert_eq!(requests.try_iter().collect::<Vec<_>>(), seen, "{framing:?}");
     }
 }
 
-fn every_framing_cuts_the_same_frames_where_each_byte_comes_alone(setup: Setup) {
+fn every_framing_cuts_the_same_frames_where_each_byte_comes_alone(wiring: Wiring) {
     for (seed, framing) in (1..).zip(all_framings()) {
         if framing == Framing::Fixed(4_000) {
             continue;
         }
         let mut random = Random::new(seed);
         let (service, requests) = telling_echo();
-        let running = service.start(setup, &setup.framed(framing.clone()));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(framing.clone()));
+        let (client, _) = running.connect();
         let mut sent = 0;
         for _ in 0..3 {
             let (frame, seen) = frame(&framing, &mut random);
@@ -197,16 +198,16 @@ fn letter(bytes: &[u8], _seen: usize) -> FrameEnd {
     }
 }
 
-fn small_frames(setup: Setup, framing: Framing) -> Options {
-    let mut options = setup.framed(framing);
+fn small_frames(wiring: Wiring, framing: Framing) -> Options {
+    let mut options = wiring.framed(framing);
     options.set_max_frame_bytes(MAX_FRAME_BYTES).expect("in range");
     options
 }
 
-fn the_largest_frame_is_taken(setup: Setup) {
+fn the_largest_frame_is_taken(wiring: Wiring) {
     for (framing, frame, _) in largest() {
-        let running = Service::echo().on_frame(letter).start(setup, &small_frames(setup, framing));
-        let (mut client, _) = running.connect();
+        let running = Service::echo().on_frame(letter).start(wiring, &small_frames(wiring, framing));
+        let (client, _) = running.connect();
         client.send(&frame);
         client.expect(&frame);
         client.finish();
@@ -215,11 +216,11 @@ fn the_largest_frame_is_taken(setup: Setup) {
     }
 }
 
-fn a_frame_too_large_ends_the_connection_before_its_bytes_have_come(setup: Setup) {
+fn a_frame_too_large_ends_the_connection_before_its_bytes_have_come(wiring: Wiring) {
     for (framing, _, beginning) in largest() {
         let (service, requests) = telling_echo();
-        let running = service.on_frame(letter).start(setup, &small_frames(setup, framing.clone()));
-        let (mut client, _) = running.connect();
+        let running = service.on_frame(letter).start(wiring, &small_frames(wiring, framing.clone()));
+        let (client, _) = running.connect();
         // No byte follows, and the end comes all the same.
         client.send(&beginning);
         client.expect_last(b"");
@@ -229,10 +230,10 @@ fn a_frame_too_large_ends_the_connection_before_its_bytes_have_come(setup: Setup
     }
 }
 
-fn a_frame_too_large_leaves_the_requests_before_it_answered(setup: Setup) {
+fn a_frame_too_large_leaves_the_requests_before_it_answered(wiring: Wiring) {
     for (framing, frame, beginning) in largest() {
-        let running = Service::echo().on_frame(letter).start(setup, &small_frames(setup, framing));
-        let (mut client, _) = running.connect();
+        let running = Service::echo().on_frame(letter).start(wiring, &small_frames(wiring, framing));
+        let (client, _) = running.connect();
         client.send(&[&frame[..], &frame, &beginning, b"and some more"].concat());
         client.expect_last(&[&frame[..], &frame].concat());
         client.finish();
@@ -240,12 +241,12 @@ fn a_frame_too_large_leaves_the_requests_before_it_answered(setup: Setup) {
     }
 }
 
-fn a_prefix_of_the_largest_number_is_a_frame_too_large(setup: Setup) {
+fn a_prefix_of_the_largest_number_is_a_frame_too_large(wiring: Wiring) {
     for (width, strip) in [(4, false), (4, true), (8, false), (8, true)] {
         for big_endian in [false, true] {
             let framing = Framing::LengthPrefix { width, big_endian, strip };
-            let running = Service::echo().start(setup, &setup.framed(framing));
-            let (mut client, _) = running.connect();
+            let running = Service::echo().start(wiring, &wiring.framed(framing));
+            let (client, _) = running.connect();
             client.send(&vec![0xff; width as usize]);
             client.expect_last(b"");
             client.finish();
@@ -254,12 +255,12 @@ fn a_prefix_of_the_largest_number_is_a_frame_too_large(setup: Setup) {
     }
 }
 
-fn raw_input_is_cut_at_max_frame_bytes(setup: Setup) {
+fn raw_input_is_cut_at_max_frame_bytes(wiring: Wiring) {
     let (service, requests) = telling_echo();
-    let mut options = setup.options();
+    let mut options = wiring.options();
     options.set_max_frame_bytes(10).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     let stream = Random::new(1).bytes(1_005);
     client.send(&stream);
     client.finish();
@@ -269,15 +270,15 @@ fn raw_input_is_cut_at_max_frame_bytes(setup: Setup) {
     assert!(requests.concat() == stream, "the requests are not the stream");
 }
 
-fn a_refused_stream_ends_the_connection_once_its_requests_are_answered(setup: Setup) {
+fn a_refused_stream_ends_the_connection_once_its_requests_are_answered(wiring: Wiring) {
     // At(0) would be a frame without end.
     for refusal in [FrameEnd::Refused, FrameEnd::At(0)] {
         let service = Service::echo().on_frame(move |bytes, seen| match digit(bytes, seen) {
             FrameEnd::Refused => refusal,
             end => end,
         });
-        let running = service.start(setup, &setup.framed(Framing::Custom));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(Framing::Custom));
+        let (client, _) = running.connect();
         client.send(b"1a2bb3cccx1a");
         client.expect_last(b"1a2bb3ccc");
         client.finish();
@@ -286,17 +287,17 @@ fn a_refused_stream_ends_the_connection_once_its_requests_are_answered(setup: Se
 }
 
 /// A server that tells of each call of its framing: `(len, seen)`.
-fn watched(setup: Setup, frame: fn(&[u8], usize) -> FrameEnd) -> (Running, Receiver<(usize, usize)>) {
+fn watched(wiring: Wiring, frame: fn(&[u8], usize) -> FrameEnd) -> (Running, Receiver<(usize, usize)>) {
     let (tell, calls) = channel();
     let service = Service::echo().on_frame(move |bytes, seen| {
         let _ = tell.send((bytes.len(), seen));
         frame(bytes, seen)
     });
-    (service.start(setup, &setup.framed(Framing::Custom)), calls)
+    (service.start(wiring, &wiring.framed(Framing::Custom)), calls)
 }
 
 /// Sends byte by byte, each once the one before it has been read.
-fn drip(running: &Running, client: &mut Client, bytes: &[u8]) {
+fn drip(running: &Running, client: &Client, bytes: &[u8]) {
     let before = running.bytes_in();
     for (count, byte) in (before + 1..).zip(bytes) {
         client.send(&[*byte]);
@@ -304,28 +305,28 @@ fn drip(running: &Running, client: &mut Client, bytes: &[u8]) {
     }
 }
 
-fn a_custom_framing_is_asked_again_only_when_what_it_wants_is_there(setup: Setup) {
+fn a_custom_framing_is_asked_again_only_when_what_it_wants_is_there(wiring: Wiring) {
     // Ten bytes a frame, of which it learns at the third.
-    let (running, calls) = watched(setup, |bytes, _| match bytes.len() {
+    let (running, calls) = watched(wiring, |bytes, _| match bytes.len() {
         1 | 2 => FrameEnd::At(3),
         3..=9 => FrameEnd::At(10),
         _ => FrameEnd::At(bytes.len().min(10)),
     });
-    let (mut client, _) = running.connect();
+    let (client, _) = running.connect();
     for _ in 0..3 {
-        drip(&running, &mut client, b"0123456789");
+        drip(&running, &client, b"0123456789");
         client.expect(b"0123456789");
         assert_eq!(calls.try_iter().collect::<Vec<_>>(), [(1, 0), (3, 1), (10, 3)]);
     }
 }
 
-fn a_custom_framing_hears_how_much_it_has_seen(setup: Setup) {
-    let (running, calls) = watched(setup, |bytes, seen| {
+fn a_custom_framing_hears_how_much_it_has_seen(wiring: Wiring) {
+    let (running, calls) = watched(wiring, |bytes, seen| {
         let end = bytes[seen..].iter().position(|byte| *byte == b'.');
         end.map_or(FrameEnd::Unknown, |at| FrameEnd::At(seen + at + 1))
     });
-    let (mut client, _) = running.connect();
-    drip(&running, &mut client, b"abc.");
+    let (client, _) = running.connect();
+    drip(&running, &client, b"abc.");
     client.expect(b"abc.");
     assert_eq!(calls.try_iter().collect::<Vec<_>>(), [(1, 0), (2, 1), (3, 2), (4, 3)]);
     client.send(b"d.ef");
@@ -335,14 +336,14 @@ fn a_custom_framing_hears_how_much_it_has_seen(setup: Setup) {
     assert_eq!(calls.try_iter().collect::<Vec<_>>(), [(4, 0), (2, 0), (4, 2)]);
 }
 
-fn a_panic_in_frame_costs_its_connection_alone(setup: Setup) {
+fn a_panic_in_frame_costs_its_connection_alone(wiring: Wiring) {
     let service = Service::echo().on_frame(|bytes, seen| {
         assert!(bytes[0] != b'!', "this panic is part of the test");
         digit(bytes, seen)
     });
-    let running = service.start(setup, &setup.framed(Framing::Custom));
-    let (mut other, _) = running.connect();
-    let (mut client, conn) = running.connect();
+    let running = service.start(wiring, &wiring.framed(Framing::Custom));
+    let (other, _) = running.connect();
+    let (client, conn) = running.connect();
     client.send(b"1a!1a");
     client.expect_last(b"1a");
     client.finish();
@@ -351,7 +352,7 @@ fn a_panic_in_frame_costs_its_connection_alone(setup: Setup) {
     other.expect(b"1b");
 }
 
-fn a_partial_frame_at_the_end_of_input_is_a_protocol_error(setup: Setup) {
+fn a_partial_frame_at_the_end_of_input_is_a_protocol_error(wiring: Wiring) {
     for (framing, whole, part) in [
         (lines(false), &b"a\n"[..], &b"b"[..]),
         (Framing::Delimiter { delimiter: b"\r\n".to_vec(), strip: true }, b"a\r\n", b"b\r"),
@@ -360,8 +361,8 @@ fn a_partial_frame_at_the_end_of_input_is_a_protocol_error(setup: Setup) {
         (Framing::Fixed(3), b"abc", b"ab"),
         (Framing::Custom, b"1a", b"2b"),
     ] {
-        let running = Service::echo().on_frame(digit).start(setup, &setup.framed(framing));
-        let (mut client, _) = running.connect();
+        let running = Service::echo().on_frame(digit).start(wiring, &wiring.framed(framing));
+        let (client, _) = running.connect();
         client.send(&[whole, part].concat());
         client.finish();
         client.expect_last(whole);
@@ -369,7 +370,7 @@ fn a_partial_frame_at_the_end_of_input_is_a_protocol_error(setup: Setup) {
     }
 }
 
-fn an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips(setup: Setup) {
+fn an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips(wiring: Wiring) {
     for (framing, empty) in [
         (lines(true), &b"\n"[..]),
         (Framing::Delimiter { delimiter: b"\r\n".to_vec(), strip: true }, b"\r\n"),
@@ -378,8 +379,8 @@ fn an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips(set
         (prefix(8, true), b"\0\0\0\0\0\0\0\0"),
     ] {
         let (service, requests) = telling_echo();
-        let running = service.start(setup, &setup.framed(framing));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(framing));
+        let (client, _) = running.connect();
         client.send(&empty.repeat(3));
         client.finish();
         client.expect_last(&empty.repeat(3));
@@ -387,14 +388,14 @@ fn an_empty_payload_is_a_request_and_may_be_a_reply_where_the_framing_strips(set
     }
 }
 
-fn a_request_that_is_never_written_to_sends_no_frame(setup: Setup) {
+fn a_request_that_is_never_written_to_sends_no_frame(wiring: Wiring) {
     for (framing, silent, spoken) in
         [(lines(true), &b"quiet\n"[..], &b"loud\n"[..]), (prefix(1, true), b"\x05quiet", b"\x04loud")]
     {
         let service =
             Service::new(|_, request, reply| if request == b"quiet" { Ok(()) } else { answer(reply, request) });
-        let running = service.start(setup, &setup.framed(framing));
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &wiring.framed(framing));
+        let (client, _) = running.connect();
         client.send(&[silent, silent, spoken, silent, spoken].concat());
         client.finish();
         client.expect_last(&spoken.repeat(2));
@@ -402,37 +403,37 @@ fn a_request_that_is_never_written_to_sends_no_frame(setup: Setup) {
 }
 
 /// Sends on another thread and reads the same back.
-fn echoes(mut client: Client, stream: &[u8]) {
+fn echoes(client: Client, stream: &[u8]) {
     thread::scope(|scope| {
-        let mut writer = client.twin();
+        let writer = client.twin();
         scope.spawn(move || {
             writer.send(stream);
             writer.finish();
         });
-        assert!(client.read_all() == stream, "another stream came back");
+        assert!(client.receive_to_end().expect("a FIN") == stream, "another stream came back");
     });
 }
 
-fn eight_mib_of_prefixed_frames_are_echoed_at_the_default_limits(setup: Setup) {
+fn eight_mib_of_prefixed_frames_are_echoed_at_the_default_limits(wiring: Wiring) {
     for strip in [false, true] {
         // The last size is the largest that max_frame_bytes allows.
         for payload in [64 << 10, 1_000, (1 << 20) - 4] {
             let frame = [header(4, true, payload as u64), Random::new(7).bytes(payload)].concat();
             let stream = frame.repeat((8 << 20) / frame.len() + 1);
-            let running = Service::echo().start(setup, &setup.framed(prefix(4, strip)));
+            let running = Service::echo().start(wiring, &wiring.framed(prefix(4, strip)));
             echoes(running.dial(), &stream);
             running.closed_with(CloseReason::Peer);
         }
     }
 }
 
-fn one_frame_of_eight_mib_is_echoed_with_limits_raised(setup: Setup) {
+fn one_frame_of_eight_mib_is_echoed_with_limits_raised(wiring: Wiring) {
     const LEN: usize = 8 << 20;
     for strip in [false, true] {
-        let mut options = setup.framed(prefix(4, strip));
+        let mut options = wiring.framed(prefix(4, strip));
         options.set_max_frame_bytes(LEN + 4).expect("in range").set_output_limit_bytes(LEN + 4).expect("in range");
         let (service, requests) = telling_echo();
-        let running = service.start(setup, &options);
+        let running = service.start(wiring, &options);
         let frame = [header(4, true, LEN as u64), Random::new(9).bytes(LEN)].concat();
         echoes(running.dial(), &frame);
         running.closed_with(CloseReason::Peer);
@@ -445,8 +446,8 @@ fn one_frame_of_eight_mib_is_echoed_with_limits_raised(setup: Setup) {
 #[test]
 fn a_framing_whose_smallest_frame_passes_max_frame_bytes_is_refused() {
     for framing in [Framing::Fixed(101), Framing::Fixed(usize::MAX)] {
-        let options = small_frames(Setup::Single, framing);
-        let error = Service::echo().start_at("127.0.0.1:0", Setup::Single.mode(), &options).err();
+        let options = small_frames(Wiring::Single, framing);
+        let error = Service::echo().start_at("127.0.0.1:0", Wiring::Single.mode(), &options).err();
         assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::InvalidArgument));
     }
 }
@@ -459,8 +460,8 @@ fn the_frames_of_one_connection_are_cut_by_its_own_stream_alone() {
         told.lock().expect("nobody panics with it").push(request.to_vec());
         answer(reply, request)
     });
-    let running = service.start(Setup::Single, &Setup::Single.framed(lines(true)));
-    let ((mut one, _), (mut other, _)) = (running.connect(), running.connect());
+    let running = service.start(Wiring::Single, &Wiring::Single.framed(lines(true)));
+    let ((one, _), (other, _)) = (running.connect(), running.connect());
     one.send(b"begun here");
     running.has_read(10);
     other.send(b"begun there");

@@ -1,16 +1,16 @@
 //! Owns the promises about the memory of a whole process: R11 and R14 of the reliability rows, and what an idle
 //! connection costs. Each measurement has a process of its own. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use harness_b::{
-    Client, Wiring, child_setting, connections, counted, echo, in_a_process_of_its_own, in_each_mode, serve, until,
+use harness::{
+    Client, Wiring, child_setting, connections, echo, in_a_process_of_its_own, in_each_mode, prefix, serve, until,
 };
 use reactor_core::{Framing, Server};
 use socket2::{Domain, Socket, Type};
@@ -83,7 +83,7 @@ fn flood(server: &Server, clients: &[TcpStream], stream: &[u8], most: usize) -> 
         let taken: usize = clients.iter().zip(&mut sent).map(|(client, sent)| pour(client, stream, sent, most)).sum();
         peak = peak.max(resident_bytes());
         taken == 0
-            && !harness_b::comes_within(Duration::from_millis(200), || {
+            && !harness::comes_within(Duration::from_millis(200), || {
                 peak = peak.max(resident_bytes());
                 server.stats(None).expect("all of them").bytes_in != before
             })
@@ -123,7 +123,7 @@ fn measure_clients_that_never_read() {
     const HIGH: usize = 64 * KIB;
     const IN_FLIGHT: usize = 64;
     const REPLY: usize = 1_000;
-    let Some(wiring) = child_setting().map(|name| harness_b::wiring_named(&name)) else { return };
+    let Some(wiring) = child_setting().map(|name| Wiring::named(&name)) else { return };
     let (server, _events) = serve(
         wiring,
         |options| {
@@ -166,21 +166,21 @@ const MEMORY_LIMIT: usize = 64 * MIB;
 const FRAME: usize = 48 * KIB;
 
 fn measure_flood(what: &str, most: usize) {
-    let Some(wiring) = child_setting().map(|name| harness_b::wiring_named(&name)) else { return };
+    let Some(wiring) = child_setting().map(|name| Wiring::named(&name)) else { return };
     let count = flooders();
     // Where the hard limit of descriptors lets fewer flood, they have to be too many for memory_limit all the same.
     let memory_limit = MEMORY_LIMIT.min(count * FRAME * 3 / 4);
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(64 * KIB).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(64 * KIB).expect("in range");
             options.set_memory_limit_bytes(memory_limit).expect("in range");
         },
         echo,
     );
     let clients = connect_all(&server, count);
     let idle = resident_bytes();
-    let frame = harness_b::count(&harness_b::pattern(1, FRAME - 4));
+    let frame = harness::count(&harness::pattern(1, FRAME - 4));
     let peak = flood(&server, &clients, &frame, most);
     let stats = server.stats(None).expect("all of them");
     let limit = memory_limit + memory_limit / 4 + idle;
@@ -209,7 +209,7 @@ fn measure_a_flood_of_partial_frames() {
 #[test]
 #[ignore = "run in a process of its own by an_idle_connection_costs_few_bytes"]
 fn measure_idle_connections() {
-    let Some(wiring) = child_setting().map(|name| harness_b::wiring_named(&name)) else { return };
+    let Some(wiring) = child_setting().map(|name| Wiring::named(&name)) else { return };
     let count = connections(4_000);
     let (server, _events) = serve(wiring, |_| {}, echo);
     // What the first connection costs once, and the test's own list of sockets, are no part of it.
@@ -219,7 +219,7 @@ fn measure_idle_connections() {
     let clients = connect_all(&server, count);
     let each = || resident_bytes().saturating_sub(before) as f64 / count as f64;
     // A connection comes to rest some time after it was last busy.
-    harness_b::comes_within(Duration::from_secs(5), || each() <= 224.0);
+    harness::comes_within(Duration::from_secs(5), || each() <= 224.0);
     let each = each();
     println!("{wiring:?}: {count} idle connections: {each:.0} bytes each");
     assert!(each <= 400.0, "{each:.0} bytes for each idle connection");

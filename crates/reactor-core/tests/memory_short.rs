@@ -1,8 +1,8 @@
 //! Owns the promises of the memory of all connections together: that it is bounded, who may read while it is short, and
 //! that nobody waits for ever. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness_b::{
-    Client, Events, Gate, Wiring, count, counted, echo, in_each_mode, lines, pattern, serve, serve_gated, until,
+use harness::{
+    Client, Events, Gate, Wiring, count, echo, in_each_mode, lines, pattern, prefix, serve, serve_gated, until,
 };
 use reactor_core::{
     CloseReason, ConnId, Deferred, ErrorKind, Failed, Framing, Handler, Mode, Options, Order, Peer, Reply, Server,
@@ -48,7 +48,7 @@ fn cramped(wiring: Wiring) -> (Server, Events) {
     serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(ROOM_FOR * FRAME).expect("in range");
         },
         |request, reply, _| {
@@ -87,7 +87,7 @@ fn memory(server: &Server) -> usize {
 fn until_reading_rests(server: &Server) {
     until("reading rests", || {
         let before = server.stats(None).expect("all of them").bytes_in;
-        !harness_b::comes_within(Duration::from_millis(100), || {
+        !harness::comes_within(Duration::from_millis(100), || {
             server.stats(None).expect("all of them").bytes_in != before
         })
     });
@@ -126,7 +126,7 @@ fn a_connection_that_stops_short_of_its_frame_holds_up_nobody_for_ever(wiring: W
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(4 * FRAME).expect("in range").set_frame_timeout_ms(300);
         },
         |request, reply, _| {
@@ -153,7 +153,7 @@ fn requests_are_answered_beside_subscribers_that_never_read(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(lines(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(LIMIT).expect("in range");
         },
         echo,
@@ -198,7 +198,7 @@ fn whole_frames_are_answered_beside_others_that_hold_all_memory(wiring: Wiring) 
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(8 * FRAME).expect("in range").set_frame_timeout_ms(0);
         },
         |request, reply, _| {
@@ -223,7 +223,7 @@ fn whole_frames_are_answered_beside_others_that_hold_all_memory(wiring: Wiring) 
         expect_whole_frame_answered(client, number);
     }
     // A loop that only goes on when a timer happens to wake it gets there too, some day.
-    assert!(opened.elapsed() < harness_b::WAIT, "the last had its turn after {:?}", opened.elapsed());
+    assert!(opened.elapsed() < harness::WAIT, "the last had its turn after {:?}", opened.elapsed());
     drop((holders, blockers));
 }
 
@@ -233,7 +233,7 @@ fn pushes_past_memory_limit_are_refused_and_taken_again_at_seven_eighths(wiring:
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(LIMIT).expect("in range");
         },
         echo,
@@ -280,7 +280,7 @@ fn memory_is_given_back_whatever_held_it(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_order(Order::Parallel);
+            options.set_framing(lines(false)).expect("in range").set_order(Order::Parallel);
         },
         move |request, reply, _| {
             if request.starts_with(b"later") {
@@ -374,7 +374,7 @@ fn memory_does_not_grow_by_each_that_is_let_in_while_another_stalls(wiring: Wiri
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(ROOM).expect("in range").set_frame_timeout_ms(0);
         },
         |request, reply, _| match request[4] {
@@ -394,7 +394,7 @@ fn memory_does_not_grow_by_each_that_is_let_in_while_another_stalls(wiring: Wiri
         // Behind those that were read before memory ran short, each is the one whose turn it is, until this ends it.
         holder.send(&short[FRAME - 1..]);
         let before = memory(&server);
-        harness_b::comes_within(Duration::from_millis(10), || memory(&server) > before);
+        harness::comes_within(Duration::from_millis(10), || memory(&server) > before);
     }
     until_reading_rests(&server);
     // Of each loop two, one that had its turn and one that came while it stalled, and a third of it for the allocator.
@@ -429,7 +429,7 @@ fn memory_does_not_grow_by_each_that_the_handler_has_no_room_for(wiring: Wiring)
     const ROOM: usize = 16 * FRAME;
     let full = Arc::new(AtomicBool::new(true));
     let mut options = wiring.options();
-    options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
+    options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
     options.set_memory_limit_bytes(ROOM).expect("in range");
     let handler = Full(Arc::clone(&full));
     let server = Server::start("127.0.0.1:0", wiring.mode(), &options, handler).expect("the server starts");
@@ -466,7 +466,7 @@ fn stalled(wiring: Wiring) -> Stalled {
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_max_frame_bytes(4 * FRAME).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(4 * FRAME).expect("in range");
             options.set_memory_limit_bytes(ROOM).expect("in range").set_frame_timeout_ms(0);
         },
         move |request, reply, _| {
@@ -511,7 +511,7 @@ fn a_reset_of_one_that_waits_for_memory_is_noticed(wiring: Wiring) {
     // One that is not answered keeps all others waiting, for a while.
     let asking = Client::connect(&server);
     asking.send(&count(b"d"));
-    let promise = promised.recv_timeout(harness_b::WAIT).expect("it comes while the others stall");
+    let promise = promised.recv_timeout(harness::WAIT).expect("it comes while the others stall");
     let count = holders.len();
     // All but the last byte of a frame is there, of those that were read and of those that wait.
     holders.into_iter().for_each(Client::reset);
@@ -529,7 +529,7 @@ fn one_that_is_never_answered_does_not_keep_the_others_from_reading(wiring: Wiri
     let never: Vec<Client> = (0..wiring.reactors()).map(|_| Client::connect(&server)).collect();
     never.iter().for_each(|client| client.send(&count(b"d")));
     let promises: Vec<Deferred> =
-        never.iter().map(|_| promised.recv_timeout(harness_b::WAIT).expect("they come one by one")).collect();
+        never.iter().map(|_| promised.recv_timeout(harness::WAIT).expect("they come one by one")).collect();
     for _ in 0..4 {
         let other = Client::connect(&server);
         other.send(&count(b"ask"));
@@ -562,7 +562,7 @@ fn large_replies_that_nobody_takes_stay_within_memory_limit(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_memory_limit_bytes(ROOM).expect("in range");
+            options.set_framing(lines(false)).expect("in range").set_memory_limit_bytes(ROOM).expect("in range");
         },
         |_, reply, _| reply.write(&pattern(1, REPLY)).map_err(|_| Failed),
     );
@@ -570,7 +570,7 @@ fn large_replies_that_nobody_takes_stay_within_memory_limit(wiring: Wiring) {
     clients.iter().for_each(|client| client.send(b"ask\n"));
     until("memory runs short", || memory(&server) >= ROOM / 8 * 7);
     let mut most = 0;
-    harness_b::comes_within(Duration::from_millis(1_500), || {
+    harness::comes_within(Duration::from_millis(1_500), || {
         most = most.max(memory(&server));
         false
     });

@@ -1,7 +1,8 @@
 //! Owns the promises about order: which requests of a connection run at once, in which order replies leave, what becomes
 //! of the rest when one of them ends the connection.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -10,68 +11,68 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use harness_a::{Random, Service, Setup, Tally, answer, deferring, in_each_mode, lines, next, spin};
+use harness::{Random, Service, Tally, Wiring, answer, deferring, in_each_mode, lines, next, spin};
 use reactor_core::{CloseReason, ErrorKind, Failed, Framing, Options, Order};
 
 /// One named test for each mode that has workers, of each function.
 macro_rules! with_workers {
-    ($($promise:ident;)*) => {
-        $(mod $promise {
-            use crate::harness_a::Setup;
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            use crate::harness::Wiring;
 
             #[test]
             fn pooled() {
-                super::$promise(Setup::Pooled);
+                super::$name(Wiring::Pooled);
             }
 
             #[test]
             fn multi_with_workers() {
-                super::$promise(Setup::MultiWorkers);
+                super::$name(Wiring::MultiWithWorkers);
             }
-        })*
-    };
+        }
+    )*};
 }
 
-in_each_mode! {
-    serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order;
-    serial_begins_no_request_before_the_deferred_one_is_answered;
-    parallel_replies_leave_in_request_order_though_they_are_ready_in_reverse;
-    unordered_replies_leave_as_they_are_ready;
-    unordered_with_raw_framing_is_refused;
-    no_more_than_max_in_flight_are_begun_and_unanswered;
-    a_full_window_of_ready_replies_holds_later_requests_back;
-    reading_pauses_while_max_in_flight_are_unanswered;
-    a_closing_reply_sends_those_before_it_and_begins_nothing_later;
-    a_failing_request_sends_the_replies_before_it_and_begins_nothing_later;
-    a_panicking_request_sends_the_replies_before_it_and_begins_nothing_later;
-    parallel_a_closing_reply_waits_for_those_before_it_and_drops_those_after;
-    parallel_a_failing_request_waits_for_the_replies_before_it;
-    all_that_came_before_the_fin_is_answered;
-}
+in_each_mode!(
+    serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order,
+    serial_begins_no_request_before_the_deferred_one_is_answered,
+    parallel_replies_leave_in_request_order_though_they_are_ready_in_reverse,
+    unordered_replies_leave_as_they_are_ready,
+    unordered_with_raw_framing_is_refused,
+    no_more_than_max_in_flight_are_begun_and_unanswered,
+    a_full_window_of_ready_replies_holds_later_requests_back,
+    reading_pauses_while_max_in_flight_are_unanswered,
+    a_closing_reply_sends_those_before_it_and_begins_nothing_later,
+    a_failing_request_sends_the_replies_before_it_and_begins_nothing_later,
+    a_panicking_request_sends_the_replies_before_it_and_begins_nothing_later,
+    parallel_a_closing_reply_waits_for_those_before_it_and_drops_those_after,
+    parallel_a_failing_request_waits_for_the_replies_before_it,
+    all_that_came_before_the_fin_is_answered,
+);
 
-with_workers! {
-    parallel_runs_three_requests_of_one_connection_at_once;
-    parallel_replies_of_workers_leave_in_request_order_though_they_finish_in_reverse;
-    unordered_replies_of_workers_leave_while_an_earlier_request_runs;
-    serial_on_workers_runs_different_connections_at_once;
-    queued_requests_of_a_connection_that_reset_never_begin;
-    the_last_call_of_a_connection_comes_after_its_running_request;
-    pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled;
-}
+with_workers!(
+    parallel_runs_three_requests_of_one_connection_at_once,
+    parallel_replies_of_workers_leave_in_request_order_though_they_finish_in_reverse,
+    unordered_replies_of_workers_leave_while_an_earlier_request_runs,
+    serial_on_workers_runs_different_connections_at_once,
+    queued_requests_of_a_connection_that_reset_never_begin,
+    the_last_call_of_a_connection_comes_after_its_running_request,
+    pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled,
+);
 
 /// `set_order` in the options with lines as requests, their ends stripped.
-fn ordered(setup: Setup, order: Order) -> Options {
-    let mut options = setup.framed(lines(true));
+fn ordered(wiring: Wiring, order: Order) -> Options {
+    let mut options = wiring.framed(lines(true));
     options.set_order(order);
     options
 }
 
-fn one_worker(setup: Setup, options: &mut Options) {
-    assert!(setup.has_workers());
+fn one_worker(wiring: Wiring, options: &mut Options) {
+    assert!(wiring.has_workers());
     options.set_workers(1).expect("in range");
 }
 
-fn serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order(setup: Setup) {
+fn serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order(wiring: Wiring) {
     const CLIENTS: usize = 4;
     const REQUESTS: usize = 2_000;
     let inside = Mutex::new(HashSet::new());
@@ -81,13 +82,13 @@ fn serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order(setup
         inside.lock().expect("nobody panics with it").remove(&reply.conn());
         if alone { answer(reply, request) } else { answer(reply, b"two at once") }
     });
-    let running = service.start(setup, &ordered(setup, Order::Serial));
+    let running = service.start(wiring, &ordered(wiring, Order::Serial));
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
-            let mut client = running.dial();
+            let client = running.dial();
             scope.spawn(move || {
                 let stream: Vec<u8> = (0..REQUESTS).flat_map(|number| format!("{number}\n").into_bytes()).collect();
-                let mut writer = client.twin();
+                let writer = client.twin();
                 thread::scope(|scope| {
                     scope.spawn(|| writer.send(&stream));
                     client.expect(&stream);
@@ -97,7 +98,7 @@ fn serial_runs_one_callback_of_a_connection_at_a_time_and_answers_in_order(setup
     });
 }
 
-fn serial_begins_no_request_before_the_deferred_one_is_answered(setup: Setup) {
+fn serial_begins_no_request_before_the_deferred_one_is_answered(wiring: Wiring) {
     let story = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&story);
     let (give, promises) = channel();
@@ -109,8 +110,8 @@ fn serial_begins_no_request_before_the_deferred_one_is_answered(setup: Setup) {
         }
         answer(reply, request)
     });
-    let running = service.start(setup, &ordered(setup, Order::Serial));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Serial));
+    let (client, _) = running.connect();
     for round in 0..20 {
         client.send(b"before\nlater\nafter\n");
         client.expect(b"before\n");
@@ -127,10 +128,10 @@ fn serial_begins_no_request_before_the_deferred_one_is_answered(setup: Setup) {
     }
 }
 
-fn parallel_replies_leave_in_request_order_though_they_are_ready_in_reverse(setup: Setup) {
+fn parallel_replies_leave_in_request_order_though_they_are_ready_in_reverse(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &ordered(setup, Order::Parallel));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Parallel));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n3\n");
     let mut begun: Vec<_> = (0..4).map(|_| next(&promises)).collect();
     begun.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -144,10 +145,10 @@ fn parallel_replies_leave_in_request_order_though_they_are_ready_in_reverse(setu
     client.expect(b"0\n1\n2\n3\n");
 }
 
-fn unordered_replies_leave_as_they_are_ready(setup: Setup) {
+fn unordered_replies_leave_as_they_are_ready(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &ordered(setup, Order::Unordered));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Unordered));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n3\n");
     let mut begun: Vec<_> = (0..4).map(|_| next(&promises)).collect();
     begun.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -157,22 +158,22 @@ fn unordered_replies_leave_as_they_are_ready(setup: Setup) {
     }
 }
 
-fn unordered_with_raw_framing_is_refused(setup: Setup) {
-    let mut options = setup.options();
+fn unordered_with_raw_framing_is_refused(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_order(Order::Unordered);
-    let error = Service::echo().start_at("127.0.0.1:0", setup.mode(), &options).err().expect("it is refused");
+    let error = Service::echo().start_at("127.0.0.1:0", wiring.mode(), &options).err().expect("it is refused");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("UNORDERED"), "{error}");
 }
 
-fn no_more_than_max_in_flight_are_begun_and_unanswered(setup: Setup) {
+fn no_more_than_max_in_flight_are_begun_and_unanswered(wiring: Wiring) {
     const WINDOW: usize = 4;
     for order in [Order::Parallel, Order::Unordered] {
         let (service, promises) = deferring();
-        let mut options = ordered(setup, order);
+        let mut options = ordered(wiring, order);
         options.set_max_in_flight(WINDOW as u32).expect("in range");
-        let running = service.start(setup, &options);
-        let (mut client, _) = running.connect();
+        let running = service.start(wiring, &options);
+        let (client, _) = running.connect();
         let requests: Vec<u8> = (0..100).flat_map(|number| format!("{number:02}\n").into_bytes()).collect();
         client.send(&requests);
         let mut open = Vec::new();
@@ -196,12 +197,12 @@ fn no_more_than_max_in_flight_are_begun_and_unanswered(setup: Setup) {
     }
 }
 
-fn a_full_window_of_ready_replies_holds_later_requests_back(setup: Setup) {
+fn a_full_window_of_ready_replies_holds_later_requests_back(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = ordered(setup, Order::Parallel);
+    let mut options = ordered(wiring, Order::Parallel);
     options.set_max_in_flight(3).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n3\n4\n");
     let mut begun: Vec<_> = (0..3).map(|_| next(&promises)).collect();
     begun.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -220,15 +221,15 @@ fn a_full_window_of_ready_replies_holds_later_requests_back(setup: Setup) {
     client.expect(b"3\n4\n");
 }
 
-fn reading_pauses_while_max_in_flight_are_unanswered(setup: Setup) {
+fn reading_pauses_while_max_in_flight_are_unanswered(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(Framing::Fixed(1_000));
+    let mut options = wiring.framed(Framing::Fixed(1_000));
     options.set_order(Order::Parallel).set_max_in_flight(2).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     client.send(&[b'x'; 3_000]);
     let begun = [next(&promises), next(&promises)];
-    harness_a::until("reading pauses", || running.stats().reads_paused == 1);
+    harness::until("reading pauses", || running.stats().reads_paused == 1);
     // Far more than the system's own buffers take.
     let sent = client.send_at_once(&vec![b'x'; 64 << 20]);
     running.turn_over();
@@ -244,7 +245,7 @@ fn reading_pauses_while_max_in_flight_are_unanswered(setup: Setup) {
 }
 
 /// What begins and what is answered where the fifth of eight requests is `ending`.
-fn ends_in_the_middle(setup: Setup, order: Order, ending: &'static [u8], last: &[u8], reason: CloseReason) {
+fn ends_in_the_middle(wiring: Wiring, order: Order, ending: &'static [u8], last: &[u8], reason: CloseReason) {
     let begun = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&begun);
     let service = Service::new(move |_, request, reply| {
@@ -257,8 +258,8 @@ fn ends_in_the_middle(setup: Setup, order: Order, ending: &'static [u8], last: &
             _ => Ok(()),
         }
     });
-    let running = service.start(setup, &ordered(setup, order));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, order));
+    let (client, _) = running.connect();
     client.send(&[&b"0\n1\n2\n3\n"[..], ending, b"\n5\n6\n7\n"].concat());
     client.expect_last(&[&b"0\n1\n2\n3\n"[..], last].concat());
     drop(client);
@@ -269,32 +270,32 @@ fn ends_in_the_middle(setup: Setup, order: Order, ending: &'static [u8], last: &
 }
 
 /// The orders in which requests begin one after the other.
-fn one_by_one(setup: Setup) -> &'static [Order] {
-    if setup.has_workers() { &[Order::Serial] } else { &[Order::Serial, Order::Parallel, Order::Unordered] }
+fn one_by_one(wiring: Wiring) -> &'static [Order] {
+    if wiring.has_workers() { &[Order::Serial] } else { &[Order::Serial, Order::Parallel, Order::Unordered] }
 }
 
-fn a_closing_reply_sends_those_before_it_and_begins_nothing_later(setup: Setup) {
-    for order in one_by_one(setup) {
-        ends_in_the_middle(setup, *order, b"close", b"close\n", CloseReason::Local);
+fn a_closing_reply_sends_those_before_it_and_begins_nothing_later(wiring: Wiring) {
+    for order in one_by_one(wiring) {
+        ends_in_the_middle(wiring, *order, b"close", b"close\n", CloseReason::Local);
     }
 }
 
-fn a_failing_request_sends_the_replies_before_it_and_begins_nothing_later(setup: Setup) {
-    for order in one_by_one(setup) {
-        ends_in_the_middle(setup, *order, b"fail", b"", CloseReason::CallbackFailed);
+fn a_failing_request_sends_the_replies_before_it_and_begins_nothing_later(wiring: Wiring) {
+    for order in one_by_one(wiring) {
+        ends_in_the_middle(wiring, *order, b"fail", b"", CloseReason::CallbackFailed);
     }
 }
 
-fn a_panicking_request_sends_the_replies_before_it_and_begins_nothing_later(setup: Setup) {
-    for order in one_by_one(setup) {
-        ends_in_the_middle(setup, *order, b"panic", b"", CloseReason::CallbackFailed);
+fn a_panicking_request_sends_the_replies_before_it_and_begins_nothing_later(wiring: Wiring) {
+    for order in one_by_one(wiring) {
+        ends_in_the_middle(wiring, *order, b"panic", b"", CloseReason::CallbackFailed);
     }
 }
 
-fn parallel_a_closing_reply_waits_for_those_before_it_and_drops_those_after(setup: Setup) {
+fn parallel_a_closing_reply_waits_for_those_before_it_and_drops_those_after(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &ordered(setup, Order::Parallel));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Parallel));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n3\n");
     let mut begun: Vec<_> = (0..4).map(|_| next(&promises)).collect();
     begun.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -315,10 +316,10 @@ fn parallel_a_closing_reply_waits_for_those_before_it_and_drops_those_after(setu
     assert!(promises.try_recv().is_err(), "a request began behind one whose reply closes");
 }
 
-fn parallel_a_failing_request_waits_for_the_replies_before_it(setup: Setup) {
+fn parallel_a_failing_request_waits_for_the_replies_before_it(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &ordered(setup, Order::Parallel));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Parallel));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n");
     let mut begun: Vec<_> = (0..3).map(|_| next(&promises)).collect();
     begun.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -334,10 +335,10 @@ fn parallel_a_failing_request_waits_for_the_replies_before_it(setup: Setup) {
     running.closed_with(CloseReason::CallbackFailed);
 }
 
-fn all_that_came_before_the_fin_is_answered(setup: Setup) {
+fn all_that_came_before_the_fin_is_answered(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel] {
-        let running = Service::echo().start(setup, &ordered(setup, order));
-        let (mut client, _) = running.connect();
+        let running = Service::echo().start(wiring, &ordered(wiring, order));
+        let (client, _) = running.connect();
         let requests: Vec<u8> = (0..1_000).flat_map(|number| format!("{number}\n").into_bytes()).collect();
         client.send(&requests);
         client.finish();
@@ -346,19 +347,19 @@ fn all_that_came_before_the_fin_is_answered(setup: Setup) {
     }
 }
 
-fn parallel_runs_three_requests_of_one_connection_at_once(setup: Setup) {
+fn parallel_runs_three_requests_of_one_connection_at_once(wiring: Wiring) {
     let here = Tally::new();
     let service = Service::new(move |_, request, reply| {
         here.add();
         if here.reaches(3) { answer(reply, request) } else { Err(Failed) }
     });
-    let running = service.start(setup, &ordered(setup, Order::Parallel));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Parallel));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n");
     client.expect(b"0\n1\n2\n");
 }
 
-fn parallel_replies_of_workers_leave_in_request_order_though_they_finish_in_reverse(setup: Setup) {
+fn parallel_replies_of_workers_leave_in_request_order_though_they_finish_in_reverse(wiring: Wiring) {
     let finished = Tally::new();
     let service = Service::new(move |_, request, reply| {
         // The last of three goes first.
@@ -370,13 +371,13 @@ fn parallel_replies_of_workers_leave_in_request_order_though_they_finish_in_reve
         finished.add();
         Ok(())
     });
-    let running = service.start(setup, &ordered(setup, Order::Parallel));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Parallel));
+    let (client, _) = running.connect();
     client.send(b"0\n1\n2\n");
     client.expect(b"0\n1\n2\n");
 }
 
-fn unordered_replies_of_workers_leave_while_an_earlier_request_runs(setup: Setup) {
+fn unordered_replies_of_workers_leave_while_an_earlier_request_runs(wiring: Wiring) {
     let arrived = Tally::new();
     let gate = arrived.clone();
     let service = Service::new(move |_, request, reply| {
@@ -385,31 +386,31 @@ fn unordered_replies_of_workers_leave_while_an_earlier_request_runs(setup: Setup
         }
         answer(reply, request)
     });
-    let running = service.start(setup, &ordered(setup, Order::Unordered));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &ordered(wiring, Order::Unordered));
+    let (client, _) = running.connect();
     client.send(b"slow\nfast\n");
     client.expect(b"fast\n");
     arrived.add();
     client.expect(b"slow\n");
 }
 
-fn serial_on_workers_runs_different_connections_at_once(setup: Setup) {
+fn serial_on_workers_runs_different_connections_at_once(wiring: Wiring) {
     let here = Tally::new();
     let service = Service::new(move |_, request, reply| {
         here.add();
         if here.reaches(3) { answer(reply, request) } else { Err(Failed) }
     });
-    let running = service.start(setup, &ordered(setup, Order::Serial));
-    let mut clients = [running.dial(), running.dial(), running.dial()];
-    for client in &mut clients {
+    let running = service.start(wiring, &ordered(wiring, Order::Serial));
+    let clients = [running.dial(), running.dial(), running.dial()];
+    for client in &clients {
         client.send(b"x\n");
     }
-    for client in &mut clients {
+    for client in &clients {
         client.expect(b"x\n");
     }
 }
 
-fn queued_requests_of_a_connection_that_reset_never_begin(setup: Setup) {
+fn queued_requests_of_a_connection_that_reset_never_begin(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let begun = Arc::new(Mutex::new(Vec::new()));
         let (gate, seen, (tell, blocked)) = (Tally::new(), Arc::clone(&begun), channel());
@@ -422,13 +423,13 @@ fn queued_requests_of_a_connection_that_reset_never_begin(setup: Setup) {
             }
             answer(reply, request)
         });
-        let mut options = ordered(setup, order);
-        one_worker(setup, &mut options);
-        let running = service.start(setup, &options);
-        let (mut blocker, _) = running.connect();
+        let mut options = ordered(wiring, order);
+        one_worker(wiring, &mut options);
+        let running = service.start(wiring, &options);
+        let (blocker, _) = running.connect();
         blocker.send(b"block\n");
         next(&blocked);
-        let (mut doomed, doomed_conn) = running.connect();
+        let (doomed, doomed_conn) = running.connect();
         doomed.send(b"1\n2\n3\n4\n5\n");
         running.has_admitted(6);
         doomed.reset();
@@ -442,7 +443,7 @@ fn queued_requests_of_a_connection_that_reset_never_begin(setup: Setup) {
     }
 }
 
-fn the_last_call_of_a_connection_comes_after_its_running_request(setup: Setup) {
+fn the_last_call_of_a_connection_comes_after_its_running_request(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let (gate, returned, (tell, begun)) = (Tally::new(), Arc::new(AtomicU64::new(0)), channel());
         let (opens, counted, counts) = (gate.clone(), Arc::clone(&returned), Arc::clone(&returned));
@@ -457,12 +458,12 @@ fn the_last_call_of_a_connection_comes_after_its_running_request(setup: Setup) {
                 // 100 for the call itself, so that the sum says what it saw.
                 counted.fetch_add(100 * (1 + counted.load(Ordering::SeqCst)), Ordering::SeqCst);
             })
-            .start(setup, &ordered(setup, order));
-        let mut client = running.dial();
+            .start(wiring, &ordered(wiring, order));
+        let client = running.dial();
         client.send(b"x\n");
         next(&begun);
         client.reset();
-        harness_a::until("the reset is noticed", || running.stats().connections_reset == 1);
+        harness::until("the reset is noticed", || running.stats().connections_reset == 1);
         assert!(running.none_closed(), "the last call came while a request ran");
         gate.add();
         running.closed_with(CloseReason::Reset);
@@ -483,8 +484,8 @@ fn raw_bytes_that_arrive_before_a_request_has_begun_join_it() {
     });
     let mut options = Options::new();
     options.set_workers(1).expect("in range");
-    let running = service.start(Setup::Pooled, &options);
-    let (mut blocker, mut client) = (running.dial(), running.dial());
+    let running = service.start(Wiring::Pooled, &options);
+    let (blocker, client) = (running.dial(), running.dial());
     blocker.send(b"block");
     assert_eq!(next(&begun), b"block");
     let mut sent = Vec::new();
@@ -513,8 +514,8 @@ fn raw_bytes_that_join_a_request_make_it_no_longer_than_max_frame_bytes() {
     });
     let mut options = Options::new();
     options.set_workers(1).expect("in range").set_max_frame_bytes(10).expect("in range");
-    let running = service.start(Setup::Pooled, &options);
-    let (mut blocker, mut client) = (running.dial(), running.dial());
+    let running = service.start(Wiring::Pooled, &options);
+    let (blocker, client) = (running.dial(), running.dial());
     blocker.send(b"block");
     assert_eq!(next(&begun), b"block");
     client.send(b"123");
@@ -533,7 +534,7 @@ fn pipelined_requests() -> u64 {
     std::env::var("PIPELINED_REQUESTS").ok().and_then(|count| count.parse().ok()).unwrap_or(200_000)
 }
 
-fn pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled(setup: Setup) {
+fn pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled(wiring: Wiring) {
     const CLIENTS: u64 = 5;
     let each = pipelined_requests() / CLIENTS;
     let begun: Arc<Vec<AtomicU8>> = Arc::new((0..CLIENTS * each).map(|_| AtomicU8::new(0)).collect());
@@ -545,15 +546,15 @@ fn pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled(setup: Setup
         spin(Duration::from_nanos(Random::new(number).next() % 20_000));
         answer(reply, request)
     });
-    let mut options = setup.framed(Framing::Fixed(8));
+    let mut options = wiring.framed(Framing::Fixed(8));
     options.set_order(Order::Parallel).set_workers(4).expect("in range");
-    let running = service.start(setup, &options);
+    let running = service.start(wiring, &options);
     thread::scope(|scope| {
         for client_number in 0..CLIENTS {
-            let mut client = running.dial();
+            let client = running.dial();
             scope.spawn(move || {
                 let numbers = client_number * each..(client_number + 1) * each;
-                let (mut writer, sent) = (client.twin(), numbers.clone());
+                let (writer, sent) = (client.twin(), numbers.clone());
                 thread::scope(|scope| {
                     scope.spawn(move || {
                         let mut random = Random::new(client_number);
@@ -569,7 +570,7 @@ fn pipelined_requests_are_neither_out_of_order_nor_lost_nor_doubled(setup: Setup
                         writer.finish();
                     });
                     for number in numbers {
-                        assert_eq!(client.read(8), number.to_be_bytes(), "in place of {number}");
+                        assert_eq!(client.receive(8), number.to_be_bytes(), "in place of {number}");
                     }
                     client.expect_last(b"");
                 });

@@ -1,65 +1,66 @@
 //! Owns the promises about bytes that no request asked for, and about closing from outside: where pushes stand in the
 //! stream, whom they reach, and that an id is safe to use however late.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use harness_a::{
-    Client, Random, Running, Service, Setup, Tally, answer, deferring, in_each_mode, lines, next, prefix, until,
+use harness::{
+    Client, Random, Running, Service, Tally, Wiring, answer, deferring, in_each_mode, lines, next, prefix, until,
 };
 use reactor_core::{CloseReason, ConnId, ErrorKind, Failed, Framing, Handle, Order};
 
-in_each_mode! {
-    a_send_from_open_is_the_greeting;
-    a_send_in_a_callback_leaves_before_its_reply_and_after_those_before;
-    a_send_in_a_callback_never_leaves_inside_the_reply;
-    a_send_in_a_callback_to_another_connection_arrives;
-    sends_of_each_thread_keep_their_order;
-    sends_and_broadcasts_of_one_thread_keep_their_order;
-    a_broadcast_from_a_thread_reaches_all;
-    broadcasts_of_each_thread_keep_their_order;
-    a_broadcast_from_a_callback_reaches_all_and_leaves_before_its_reply;
-    a_broadcast_does_not_reach_who_connects_after_it;
-    a_push_after_the_peers_fin_still_arrives;
-    a_close_answers_what_was_admitted_and_then_ends;
-    a_close_of_an_idle_connection_ends_it;
-    a_close_in_a_callback_leaves_its_reply_whole;
-    an_abort_is_a_reset_for_the_peer;
-    an_abort_in_a_callback_is_a_reset_for_the_peer;
-    the_peer_is_who_connected_until_it_has_gone;
-    ids_that_name_nothing_are_gone;
-    ids_of_connections_that_ended_are_gone_also_when_their_slot_is_used_again;
-    pushes_to_a_server_that_has_stopped_are_gone;
-    a_push_is_one_frame_where_the_framing_strips;
-    a_push_too_long_for_its_prefix_is_over_limit;
-    a_reply_too_long_for_its_prefix_is_over_limit;
-    sends_past_the_output_limit_are_refused_until_the_peer_has_read;
-    sends_of_the_requests_of_one_turn_count_together_against_the_output_limit;
-    a_broadcast_skips_a_connection_whose_output_is_full;
-    a_push_past_the_memory_limit_is_refused;
-}
+in_each_mode!(
+    a_send_from_open_is_the_greeting,
+    a_send_in_a_callback_leaves_before_its_reply_and_after_those_before,
+    a_send_in_a_callback_never_leaves_inside_the_reply,
+    a_send_in_a_callback_to_another_connection_arrives,
+    sends_of_each_thread_keep_their_order,
+    sends_and_broadcasts_of_one_thread_keep_their_order,
+    a_broadcast_from_a_thread_reaches_all,
+    broadcasts_of_each_thread_keep_their_order,
+    a_broadcast_from_a_callback_reaches_all_and_leaves_before_its_reply,
+    a_broadcast_does_not_reach_who_connects_after_it,
+    a_push_after_the_peers_fin_still_arrives,
+    a_close_answers_what_was_admitted_and_then_ends,
+    a_close_of_an_idle_connection_ends_it,
+    a_close_in_a_callback_leaves_its_reply_whole,
+    an_abort_is_a_reset_for_the_peer,
+    an_abort_in_a_callback_is_a_reset_for_the_peer,
+    the_peer_is_who_connected_until_it_has_gone,
+    ids_that_name_nothing_are_gone,
+    ids_of_connections_that_ended_are_gone_also_when_their_slot_is_used_again,
+    pushes_to_a_server_that_has_stopped_are_gone,
+    a_push_is_one_frame_where_the_framing_strips,
+    a_push_too_long_for_its_prefix_is_over_limit,
+    a_reply_too_long_for_its_prefix_is_over_limit,
+    sends_past_the_output_limit_are_refused_until_the_peer_has_read,
+    sends_of_the_requests_of_one_turn_count_together_against_the_output_limit,
+    a_broadcast_skips_a_connection_whose_output_is_full,
+    a_push_past_the_memory_limit_is_refused,
+);
 
 fn kind<T>(result: Result<T, reactor_core::Error>) -> Result<T, ErrorKind> {
     result.map_err(|error| error.kind())
 }
 
-fn a_send_from_open_is_the_greeting(setup: Setup) {
+fn a_send_from_open_is_the_greeting(wiring: Wiring) {
     let service = Service::echo().on_open(|server, conn| server.send(conn, b"welcome;").is_ok());
-    let running = service.start(setup, &setup.options());
-    let mut quiet = running.dial();
+    let running = service.start(wiring, &wiring.options());
+    let quiet = running.dial();
     quiet.expect(b"welcome;");
     for _ in 0..50 {
-        let mut client = running.dial();
+        let client = running.dial();
         client.send(b"hello");
         client.finish();
         client.expect_last(b"welcome;hello");
     }
 }
 
-fn a_send_in_a_callback_leaves_before_its_reply_and_after_those_before(setup: Setup) {
+fn a_send_in_a_callback_leaves_before_its_reply_and_after_those_before(wiring: Wiring) {
     let service = Service::new(|server, request, reply| {
         // Not each, so that some replies have no push between them.
         if request.last().is_some_and(|digit| digit % 3 == 0) {
@@ -67,8 +68,8 @@ fn a_send_in_a_callback_leaves_before_its_reply_and_after_those_before(setup: Se
         }
         answer(reply, request)
     });
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let mut client = running.dial();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let client = running.dial();
     let (mut requests, mut expected) = (Vec::new(), Vec::new());
     for number in 0..2_000 {
         let line = format!("{number}\n").into_bytes();
@@ -78,7 +79,7 @@ fn a_send_in_a_callback_leaves_before_its_reply_and_after_those_before(setup: Se
         expected.extend_from_slice(&line);
         requests.extend_from_slice(&line);
     }
-    let mut writer = client.twin();
+    let writer = client.twin();
     thread::scope(|scope| {
         scope.spawn(|| {
             writer.send(&requests);
@@ -88,7 +89,7 @@ fn a_send_in_a_callback_leaves_before_its_reply_and_after_those_before(setup: Se
     });
 }
 
-fn a_send_in_a_callback_never_leaves_inside_the_reply(setup: Setup) {
+fn a_send_in_a_callback_never_leaves_inside_the_reply(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let service = Service::new(|server, _, reply| {
             for part in 0..4 {
@@ -97,26 +98,26 @@ fn a_send_in_a_callback_never_leaves_inside_the_reply(setup: Setup) {
             }
             Ok(())
         });
-        let mut options = setup.framed(Framing::Fixed(1));
+        let mut options = wiring.framed(Framing::Fixed(1));
         options.set_order(order);
-        let running = service.start(setup, &options);
-        let mut client = running.dial();
+        let running = service.start(wiring, &options);
+        let client = running.dial();
         client.send(b"x");
         client.expect(b"push0push1push2push3replyreplyreplyreply");
     }
 }
 
-fn a_send_in_a_callback_to_another_connection_arrives(setup: Setup) {
+fn a_send_in_a_callback_to_another_connection_arrives(wiring: Wiring) {
     // A request is the id of the connection that it is for.
     let service = Service::new(|server, request, reply| {
         let number = u64::from_be_bytes(request.try_into().map_err(|_| Failed)?);
         server.send(ConnId::from_u64(number), b"for you").map_err(|_| Failed)?;
         answer(reply, b"told")
     });
-    let running = service.start(setup, &setup.framed(Framing::Fixed(8)));
-    let ((mut one, one_conn), (mut other, other_conn)) = (running.connect(), running.connect());
+    let running = service.start(wiring, &wiring.framed(Framing::Fixed(8)));
+    let ((one, one_conn), (other, other_conn)) = (running.connect(), running.connect());
     for (from, to, conn) in [(0, 1, other_conn), (1, 0, one_conn)] {
-        let clients = [&mut one, &mut other];
+        let clients = [&one, &other];
         clients[from].send(&conn.as_u64().to_be_bytes());
         clients[from].expect(b"told");
         clients[to].expect(b"for you");
@@ -129,19 +130,19 @@ fn stamped(sender: u32, number: u32) -> Vec<u8> {
 }
 
 /// Reads what `senders` stamped, `each` times; each sender's in order.
-fn expect_stamped(client: &mut Client, senders: u32, each: u32) {
+fn expect_stamped(client: &Client, senders: u32, each: u32) {
     let mut due = vec![0; senders as usize];
     for _ in 0..senders * each {
-        let stamp = client.read(8);
+        let stamp = client.receive(8);
         let [sender, number] = [&stamp[..4], &stamp[4..]].map(|part| u32::from_be_bytes(part.try_into().expect("4")));
         assert_eq!(due[sender as usize], number, "of sender {sender}");
         due[sender as usize] += 1;
     }
 }
 
-fn sends_of_each_thread_keep_their_order(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+fn sends_of_each_thread_keep_their_order(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     thread::scope(|scope| {
         for sender in 0..4 {
             let server = running.server.handle();
@@ -151,14 +152,14 @@ fn sends_of_each_thread_keep_their_order(setup: Setup) {
                 }
             });
         }
-        expect_stamped(&mut client, 4, 2_000);
+        expect_stamped(&client, 4, 2_000);
     });
 }
 
-fn sends_and_broadcasts_of_one_thread_keep_their_order(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
-    let (mut other, _) = running.connect();
+fn sends_and_broadcasts_of_one_thread_keep_their_order(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
+    let (other, _) = running.connect();
     until("both count", || running.stats().connections_open == 2);
     for number in 0..2_000 {
         if number % 2 == 0 {
@@ -167,14 +168,14 @@ fn sends_and_broadcasts_of_one_thread_keep_their_order(setup: Setup) {
             assert_eq!(kind(running.server.broadcast(&stamped(0, number))), Ok(2));
         }
     }
-    expect_stamped(&mut client, 1, 2_000);
+    expect_stamped(&client, 1, 2_000);
     for number in (1..2_000).step_by(2) {
         other.expect(&stamped(0, number));
     }
 }
 
-fn a_broadcast_from_a_thread_reaches_all(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
+fn a_broadcast_from_a_thread_reaches_all(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
     assert_eq!(kind(running.server.broadcast(b"nobody")), Ok(0));
     // The loops have nobody to send it to.
     running.turn_over();
@@ -183,23 +184,23 @@ fn a_broadcast_from_a_thread_reaches_all(setup: Setup) {
     let server = running.server.handle();
     let reached = thread::spawn(move || server.broadcast(b"all of you")).join().expect("it does not panic");
     assert_eq!(kind(reached), Ok(20));
-    for client in &mut clients {
+    for client in &clients {
         client.expect(b"all of you");
     }
-    let mut gone = clients.pop().expect("there are 20");
+    let gone = clients.pop().expect("there are 20");
     gone.finish();
     gone.expect_last(b"");
     running.closed();
     until("one counts no more", || running.stats().connections_open == 19);
     assert_eq!(kind(running.server.broadcast(b"the rest")), Ok(19));
-    for client in &mut clients {
+    for client in &clients {
         client.expect(b"the rest");
     }
 }
 
-fn broadcasts_of_each_thread_keep_their_order(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let mut clients: Vec<_> = (0..6).map(|_| running.connect().0).collect();
+fn broadcasts_of_each_thread_keep_their_order(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let clients: Vec<_> = (0..6).map(|_| running.connect().0).collect();
     thread::scope(|scope| {
         for sender in 0..3 {
             let server = running.server.handle();
@@ -209,37 +210,37 @@ fn broadcasts_of_each_thread_keep_their_order(setup: Setup) {
                 }
             });
         }
-        for client in &mut clients {
+        for client in &clients {
             scope.spawn(|| expect_stamped(client, 3, 1_000));
         }
     });
 }
 
-fn a_broadcast_from_a_callback_reaches_all_and_leaves_before_its_reply(setup: Setup) {
+fn a_broadcast_from_a_callback_reaches_all_and_leaves_before_its_reply(wiring: Wiring) {
     let service = Service::new(|server, request, reply| {
         let reached = server.broadcast(&[b"news: ", request].concat()).map_err(|_| Failed)?;
         answer(reply, reached.to_string().as_bytes())
     });
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let mut clients: Vec<_> = (0..5).map(|_| running.connect().0).collect();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let clients: Vec<_> = (0..5).map(|_| running.connect().0).collect();
     until("all count", || running.stats().connections_open == 5);
     for number in 0..5 {
         clients[number].send(format!("{number}\n").as_bytes());
-        for (position, client) in clients.iter_mut().enumerate() {
+        for (position, client) in clients.iter().enumerate() {
             client.expect(format!("news: {number}\n").as_bytes());
             if position == number {
                 client.expect(b"5\n");
             }
         }
     }
-    for client in &mut clients {
+    for client in &clients {
         client.expect_nothing();
     }
 }
 
 #[test]
 fn a_send_of_a_worker_arrives_while_its_callback_still_runs() {
-    for setup in [Setup::Pooled, Setup::MultiWorkers] {
+    for wiring in [Wiring::Pooled, Wiring::MultiWithWorkers] {
         for broadcast in [false, true] {
             let arrived = Tally::new();
             let gate = arrived.clone();
@@ -254,8 +255,8 @@ fn a_send_of_a_worker_arrives_while_its_callback_still_runs() {
                 }
                 answer(reply, b"two")
             });
-            let running = service.start(setup, &setup.framed(lines(true)));
-            let (mut client, _) = running.connect();
+            let running = service.start(wiring, &wiring.framed(lines(true)));
+            let (client, _) = running.connect();
             client.send(b"1\n2\n");
             client.expect(b"one\npush\n");
             arrived.add();
@@ -265,7 +266,7 @@ fn a_send_of_a_worker_arrives_while_its_callback_still_runs() {
 }
 
 /// The loop may accept in the very turn in which the broadcast was made.
-fn a_broadcast_does_not_reach_who_connects_after_it(setup: Setup) {
+fn a_broadcast_does_not_reach_who_connects_after_it(wiring: Wiring) {
     let (began, begins) = channel();
     let (go, gate) = channel::<()>();
     let gate = Mutex::new(gate);
@@ -279,9 +280,9 @@ fn a_broadcast_does_not_reach_who_connects_after_it(setup: Setup) {
         }
         answer(reply, request)
     });
-    let running = service.start(setup, &setup.framed(lines(false)));
-    let (mut holder, _) = running.connect();
-    let (mut caster, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(lines(false)));
+    let (holder, _) = running.connect();
+    let (caster, _) = running.connect();
     holder.send(b"hold\n");
     next(&begins);
     caster.send(b"cast\n");
@@ -289,16 +290,16 @@ fn a_broadcast_does_not_reach_who_connects_after_it(setup: Setup) {
     let _someone = running.dial();
     go.send(()).expect("the service is there");
     next(&begins);
-    let mut late = running.dial();
+    let late = running.dial();
     go.send(()).expect("the service is there");
     late.send(b"ping\n");
     late.expect(b"ping\n");
 }
 
-fn a_push_after_the_peers_fin_still_arrives(setup: Setup) {
+fn a_push_after_the_peers_fin_still_arrives(wiring: Wiring) {
     let (service, promises) = deferring();
-    let running = service.start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     client.send(b"x");
     client.finish();
     let (_, promise) = next(&promises);
@@ -310,12 +311,12 @@ fn a_push_after_the_peers_fin_still_arrives(setup: Setup) {
     running.closed_with(CloseReason::Peer);
 }
 
-fn a_close_answers_what_was_admitted_and_then_ends(setup: Setup) {
+fn a_close_answers_what_was_admitted_and_then_ends(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel);
-    let running = service.start(setup, &options);
-    let (mut client, conn) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, conn) = running.connect();
     client.send(b"1\n2\npart of a frame");
     let mut begun = [next(&promises), next(&promises)];
     begun.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -334,9 +335,9 @@ fn a_close_answers_what_was_admitted_and_then_ends(setup: Setup) {
     assert!(promises.try_recv().is_err(), "a request began that came after the close");
 }
 
-fn a_close_of_an_idle_connection_ends_it(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+fn a_close_of_an_idle_connection_ends_it(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     client.send(b"hello");
     client.expect(b"hello");
     running.server.send(conn, b"bye").expect("it is open");
@@ -346,30 +347,30 @@ fn a_close_of_an_idle_connection_ends_it(setup: Setup) {
     assert_eq!(running.closed_with(CloseReason::Local).conn, conn);
 }
 
-fn a_close_in_a_callback_leaves_its_reply_whole(setup: Setup) {
+fn a_close_in_a_callback_leaves_its_reply_whole(wiring: Wiring) {
     let service = Service::new(|server, request, reply| {
         answer(reply, request)?;
         server.close(reply.conn()).map_err(|_| Failed)?;
         answer(reply, b"!")
     });
-    let running = service.start(setup, &setup.framed(lines(true)));
-    let mut client = running.dial();
+    let running = service.start(wiring, &wiring.framed(lines(true)));
+    let client = running.dial();
     client.send(b"bye\n");
     client.expect_last(b"bye!\n");
     client.finish();
     running.closed_with(CloseReason::Local);
 }
 
-fn an_abort_is_a_reset_for_the_peer(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+fn an_abort_is_a_reset_for_the_peer(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     client.send(b"hello");
     client.expect(b"hello");
     running.server.abort(conn).expect("it is open");
     assert_eq!(running.closed_with(CloseReason::Local).conn, conn);
     client.expect_reset();
     // With output that the peer does not take.
-    let (mut client, conn) = running.connect();
+    let (client, conn) = running.connect();
     while running.server.send(conn, &[0; 1 << 20]).is_ok() {}
     running.server.abort(conn).expect("it is open");
     assert_eq!(running.closed_with(CloseReason::Local).conn, conn);
@@ -377,27 +378,27 @@ fn an_abort_is_a_reset_for_the_peer(setup: Setup) {
     until("nothing counts any more", || running.stats().memory_bytes == 0);
 }
 
-fn an_abort_in_a_callback_is_a_reset_for_the_peer(setup: Setup) {
+fn an_abort_in_a_callback_is_a_reset_for_the_peer(wiring: Wiring) {
     let service = Service::new(|server, request, reply| {
         server.abort(reply.conn()).map_err(|_| Failed)?;
         answer(reply, request)
     });
-    let running = service.start(setup, &setup.options());
-    let mut client = running.dial();
+    let running = service.start(wiring, &wiring.options());
+    let client = running.dial();
     client.send(b"x");
     client.expect_reset();
     running.closed_with(CloseReason::Local);
 }
 
-fn the_peer_is_who_connected_until_it_has_gone(setup: Setup) {
+fn the_peer_is_who_connected_until_it_has_gone(wiring: Wiring) {
     let (tell, peers) = channel();
     let service = Service::new(move |server: &Handle, request, reply| {
         let _ = tell.send(server.peer(reply.conn()).and_then(|peer| peer.address()));
         answer(reply, request)
     });
-    let running = service.start(setup, &setup.options());
+    let running = service.start(wiring, &wiring.options());
     for _ in 0..5 {
-        let (mut client, conn) = running.connect();
+        let (client, conn) = running.connect();
         let peer = running.server.peer(conn).expect("it is open");
         assert_eq!(peer.address(), Some(client.address()));
         assert_eq!(peer.to_string(), client.address().to_string());
@@ -420,11 +421,11 @@ fn is_gone(running: &Running, conn: ConnId) {
     assert_eq!(server.peer(conn), None, "{conn:?}");
 }
 
-fn ids_that_name_nothing_are_gone(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let (mut client, conn) = running.connect();
+fn ids_that_name_nothing_are_gone(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let (client, conn) = running.connect();
     is_gone(&running, ConnId::NONE);
-    let mut random = Random::new(setup as u64);
+    let mut random = Random::new(wiring as u64);
     let neighbours = (0..64).map(|bit| conn.as_u64() ^ (1 << bit));
     for number in neighbours.chain([1, 1 << 32, u64::MAX]).chain((0..10_000).map(|_| random.next())) {
         if number != conn.as_u64() {
@@ -436,11 +437,11 @@ fn ids_that_name_nothing_are_gone(setup: Setup) {
     client.expect_last(b"unharmed");
 }
 
-fn ids_of_connections_that_ended_are_gone_also_when_their_slot_is_used_again(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
+fn ids_of_connections_that_ended_are_gone_also_when_their_slot_is_used_again(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
     let mut ended = Vec::new();
     for _ in 0..50 {
-        let (mut client, conn) = running.connect();
+        let (client, conn) = running.connect();
         assert!(!ended.contains(&conn), "an id was given twice");
         for late in &ended {
             is_gone(&running, *late);
@@ -461,15 +462,15 @@ fn in_the_last_call_of_a_connection_its_id_is_gone_already() {
         let peer = server.peer(conn);
         let _ = tell.send((kind(server.send(conn, b"late")), kind(server.close(conn)), kind(server.abort(conn)), peer));
     });
-    let running = service.start(Setup::Single, &Setup::Single.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(Wiring::Single, &Wiring::Single.options());
+    let (client, _) = running.connect();
     client.finish();
     client.expect_last(b"");
     assert_eq!(next(&seen), (Err(ErrorKind::Gone), Err(ErrorKind::Gone), Err(ErrorKind::Gone), None));
 }
 
-fn pushes_to_a_server_that_has_stopped_are_gone(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
+fn pushes_to_a_server_that_has_stopped_are_gone(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
     let (_client, conn) = running.connect();
     running.server.request_stop(0);
     running.server.wait().expect("no callback waits");
@@ -477,7 +478,7 @@ fn pushes_to_a_server_that_has_stopped_are_gone(setup: Setup) {
     assert_eq!(kind(running.server.broadcast(b"late")), Err(ErrorKind::Gone));
 }
 
-fn a_push_is_one_frame_where_the_framing_strips(setup: Setup) {
+fn a_push_is_one_frame_where_the_framing_strips(wiring: Wiring) {
     for (framing, framed, empty) in [
         (lines(true), &b"push\n"[..], &b"\n"[..]),
         (lines(false), b"push", b""),
@@ -485,8 +486,8 @@ fn a_push_is_one_frame_where_the_framing_strips(setup: Setup) {
         (Framing::LengthPrefix { width: 4, big_endian: false, strip: true }, b"\x04\0\0\0push", b"\0\0\0\0"),
         (prefix(4, false), b"push", b""),
     ] {
-        let running = Service::echo().start(setup, &setup.framed(framing));
-        let (mut client, conn) = running.connect();
+        let running = Service::echo().start(wiring, &wiring.framed(framing));
+        let (client, conn) = running.connect();
         until("it counts", || running.stats().connections_open == 1);
         running.server.send(conn, b"push").expect("it is open");
         running.server.send(conn, b"").expect("it is open");
@@ -497,21 +498,21 @@ fn a_push_is_one_frame_where_the_framing_strips(setup: Setup) {
     }
 }
 
-fn a_push_too_long_for_its_prefix_is_over_limit(setup: Setup) {
+fn a_push_too_long_for_its_prefix_is_over_limit(wiring: Wiring) {
     for (width, longest) in [(1, 255), (2, 65_535)] {
-        let running = Service::echo().start(setup, &setup.framed(prefix(width, true)));
-        let (mut client, conn) = running.connect();
+        let running = Service::echo().start(wiring, &wiring.framed(prefix(width, true)));
+        let (client, conn) = running.connect();
         let payload = vec![b'x'; longest + 1];
         assert_eq!(kind(running.server.send(conn, &payload)), Err(ErrorKind::OverLimit));
         assert_eq!(kind(running.server.broadcast(&payload)), Err(ErrorKind::OverLimit));
         running.server.send(conn, &payload[1..]).expect("it just fits");
-        assert_eq!(client.read(width as usize), vec![0xff; width as usize]);
+        assert_eq!(client.receive(width as usize), vec![0xff; width as usize]);
         client.expect(&payload[1..]);
         client.expect_nothing();
     }
 }
 
-fn a_reply_too_long_for_its_prefix_is_over_limit(setup: Setup) {
+fn a_reply_too_long_for_its_prefix_is_over_limit(wiring: Wiring) {
     let (tell, results) = channel();
     let service = Service::new(move |_, request, reply| {
         if request == b"later" {
@@ -524,8 +525,8 @@ fn a_reply_too_long_for_its_prefix_is_over_limit(setup: Setup) {
         // What was refused has left the reply as it was.
         answer(reply, &[b'y'; 55])
     });
-    let running = service.start(setup, &setup.framed(prefix(1, true)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(prefix(1, true)));
+    let (client, _) = running.connect();
     client.send(b"\x03now");
     client.expect(&[&[0xff][..], &[b'x'; 200], &[b'y'; 55]].concat());
     assert_eq!((next(&results), next(&results)), (Err(ErrorKind::OverLimit), Err(ErrorKind::OverLimit)));
@@ -543,11 +544,11 @@ const PUSH_OVERHEAD: usize = 256;
 /// No system buffers as much for one connection on the loopback.
 const FAR_TOO_MANY: usize = 8_192;
 
-fn sends_past_the_output_limit_are_refused_until_the_peer_has_read(setup: Setup) {
-    let mut options = setup.options();
+fn sends_past_the_output_limit_are_refused_until_the_peer_has_read(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_output_limit_bytes(OUTPUT_LIMIT).expect("in range");
-    let running = Service::echo().start(setup, &options);
-    let (mut client, conn) = running.connect();
+    let running = Service::echo().start(wiring, &options);
+    let (client, conn) = running.connect();
     assert_eq!(kind(running.server.send(conn, &[0; OUTPUT_LIMIT + 1])), Err(ErrorKind::OverLimit));
     let mut accepted = 0;
     let mut refused = 0;
@@ -576,23 +577,23 @@ fn sends_past_the_output_limit_are_refused_until_the_peer_has_read(setup: Setup)
 }
 
 /// Each of them found nothing unsent, for the turn had not yet told what those before it had sent.
-fn sends_of_the_requests_of_one_turn_count_together_against_the_output_limit(setup: Setup) {
+fn sends_of_the_requests_of_one_turn_count_together_against_the_output_limit(wiring: Wiring) {
     const ASKED: usize = 20;
     const SENT: usize = 30_000;
-    if setup.has_workers() {
+    if wiring.has_workers() {
         // Requests have no turn in common.
         return;
     }
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
     let service = Service::new(move |server, _, reply| {
-        let sent = kind(server.send(*reply.data(), &[b's'; SENT]));
+        let sent = kind(server.send(reply.data().conn, &[b's'; SENT]));
         tell.lock().expect("nobody panics with it").send(sent).map_err(|_| Failed)
     });
-    let mut options = setup.framed(lines(false));
+    let mut options = wiring.framed(lines(false));
     options.set_output_limit_bytes(SENT + SENT / 2).expect("in range");
-    let running = service.start(setup, &options);
-    let mut client = running.dial();
+    let running = service.start(wiring, &options);
+    let client = running.dial();
     client.send(&b"x\n".repeat(ASKED));
     let sent: Vec<_> = (0..ASKED).map(|_| next(&told)).collect();
     let accepted = sent.iter().filter(|sent| sent.is_ok()).count();
@@ -602,12 +603,12 @@ fn sends_of_the_requests_of_one_turn_count_together_against_the_output_limit(set
     client.expect(&b"s".repeat(accepted * SENT));
 }
 
-fn a_broadcast_skips_a_connection_whose_output_is_full(setup: Setup) {
-    let mut options = setup.options();
+fn a_broadcast_skips_a_connection_whose_output_is_full(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_output_limit_bytes(OUTPUT_LIMIT).expect("in range");
-    let running = Service::echo().start(setup, &options);
+    let running = Service::echo().start(wiring, &options);
     let (_deaf, _) = running.connect();
-    let (mut client, _) = running.connect();
+    let (client, _) = running.connect();
     until("both count", || running.stats().connections_open == 2);
     let (mut sent, mut full) = (0, 0);
     // A hundred on end that find it full: it is not merely behind.
@@ -625,11 +626,11 @@ fn a_broadcast_skips_a_connection_whose_output_is_full(setup: Setup) {
     assert!(running.none_closed(), "nobody is closed for it");
 }
 
-fn a_push_past_the_memory_limit_is_refused(setup: Setup) {
-    let mut options = setup.options();
+fn a_push_past_the_memory_limit_is_refused(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_max_frame_bytes(1 << 10).expect("in range").set_memory_limit_bytes(64 << 10).expect("in range");
-    let running = Service::echo().start(setup, &options);
-    let (mut client, conn) = running.connect();
+    let running = Service::echo().start(wiring, &options);
+    let (client, conn) = running.connect();
     until("it counts", || running.stats().connections_open == 1);
     let too_much = vec![b'x'; (64 << 10) + 1];
     assert_eq!(kind(running.server.send(conn, &too_much)), Err(ErrorKind::OverLimit));

@@ -1,8 +1,8 @@
 //! Owns the promises of reading: every byte is seen once, whatever the system makes of its arrival, and nobody's bytes
 //! keep another's waiting. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use harness_b::{Client, WAIT, Wiring, counted, echo, in_each_mode, lines, pattern, serve, serve_gated, until};
+use harness::{Client, WAIT, Wiring, echo, in_each_mode, lines, pattern, prefix, serve, serve_gated, until};
 use reactor_core::{CloseReason, Deferred, Failed, Framing, Order};
 use socket2::SockRef;
 
@@ -35,7 +35,7 @@ fn data_and_fin_that_come_as_one_event_are_both_seen(wiring: Wiring) {
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         echo,
     );
@@ -76,7 +76,7 @@ fn a_fin_that_comes_while_reading_is_paused_is_seen_later(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_max_in_flight(1).expect("in range");
+            options.set_framing(lines(false)).expect("in range").set_max_in_flight(1).expect("in range");
         },
         move |request, reply, server| {
             if request == b"later\n" {
@@ -99,13 +99,13 @@ fn bytes_that_come_one_by_one_make_whole_frames(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range");
+            options.set_framing(prefix(4, false)).expect("in range");
         },
         echo,
     );
     let client = Client::connect(&server);
-    let frames: Vec<u8> = [0, 1, 2, 300, 0, 7].iter().flat_map(|len| harness_b::count(&pattern(*len, *len))).collect();
-    let sender = Client { stream: client.stream.try_clone().expect("a descriptor") };
+    let frames: Vec<u8> = [0, 1, 2, 300, 0, 7].iter().flat_map(|len| harness::count(&pattern(*len, *len))).collect();
+    let sender = client.twin();
     let sent = frames.clone();
     let sending = thread::spawn(move || {
         for byte in sent {
@@ -125,7 +125,7 @@ fn raw_bytes_in_random_portions_come_back_as_they_were(wiring: Wiring) {
             let client = Client::connect(&server);
             thread::spawn(move || {
                 let bytes = Arc::new(pattern(seed, LEN));
-                let sender = Client { stream: client.stream.try_clone().expect("a descriptor") };
+                let sender = client.twin();
                 let sent = Arc::clone(&bytes);
                 let sending = thread::spawn(move || {
                     let mut at = 0;
@@ -198,7 +198,7 @@ fn others_have_their_turn_before_all_that_one_read_brought_has_begun(wiring: Wir
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
             options.set_max_in_flight(2 * FLOOD as u32).expect("in range");
         },
         move |request, reply, _| {
@@ -227,7 +227,7 @@ fn out_of_band_bytes_are_no_part_of_any_frame(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         echo,
     );
@@ -248,7 +248,7 @@ fn what_lies_behind_out_of_band_bytes_is_read(wiring: Wiring) {
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         echo,
     );
@@ -273,7 +273,7 @@ fn a_reset_is_noticed_while_a_deferred_reply_pauses_reading(wiring: Wiring) {
         let (server, events) = serve(
             wiring,
             |options| {
-                options.set_framing(lines()).expect("in range").set_order(order);
+                options.set_framing(lines(false)).expect("in range").set_order(order);
                 options.set_max_in_flight(1).expect("in range");
             },
             move |_, reply, _| promises.send(reply.defer().map_err(|_| Failed)?).map_err(|_| Failed),
@@ -296,7 +296,7 @@ fn a_reset_is_noticed_while_output_pauses_reading(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_write_timeout_ms(0);
+            options.set_framing(lines(false)).expect("in range").set_write_timeout_ms(0);
         },
         |_, reply, _| reply.write(&[b'r'; 64 * 1024]).map_err(|_| Failed),
     );
@@ -305,7 +305,7 @@ fn a_reset_is_noticed_while_output_pauses_reading(wiring: Wiring) {
     until("reading pauses", || server.stats(None).expect("all of them").reads_paused > 0);
     until("nothing more is taken", || {
         let before = server.stats(None).expect("all of them").bytes_out;
-        !harness_b::comes_within(Duration::from_millis(50), || {
+        !harness::comes_within(Duration::from_millis(50), || {
             server.stats(None).expect("all of them").bytes_out != before
         })
     });
@@ -322,7 +322,7 @@ fn a_reset_that_came_with_more_requests_than_may_run_is_noticed(wiring: Wiring) 
     let (server, events, gate) = serve_gated(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_order(Order::Parallel);
+            options.set_framing(lines(false)).expect("in range").set_order(Order::Parallel);
             options.set_max_in_flight(1).expect("in range");
         },
         move |request, reply, _| {
@@ -346,7 +346,7 @@ fn a_reset_is_noticed_on_a_quiet_connection(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         echo,
     );

@@ -1,22 +1,23 @@
 //! Owns the promises of a handler that has no room: what it holds, and that everything is answered in the end. Knows the
 //! public API alone.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use harness_a::{Client, Setup, in_each_mode, lines, until};
+use harness::{Client, Wiring, in_each_mode, lines, until};
 use reactor_core::{CloseReason, ConnId, Deferred, Failed, Handle, Handler, Options, Order, Peer, Reply, Server};
 
-in_each_mode! {
-    a_handler_without_room_holds_no_more_and_everything_is_answered;
-    a_request_without_room_waits_and_its_connection_is_not_read;
-    a_connection_that_ends_without_room_is_forgotten;
-    a_stop_answers_what_waited_for_room;
-    a_panic_where_room_is_asked_for_is_a_yes;
-    a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout;
-}
+in_each_mode!(
+    a_handler_without_room_holds_no_more_and_everything_is_answered,
+    a_request_without_room_waits_and_its_connection_is_not_read,
+    a_connection_that_ends_without_room_is_forgotten,
+    a_stop_answers_what_waited_for_room,
+    a_panic_where_room_is_asked_for_is_a_yes,
+    a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout,
+);
 
 /// A queue that somebody else takes from: full at `high`, with room again at half of that.
 #[derive(Debug)]
@@ -108,15 +109,15 @@ impl Handler for Queued {
     }
 }
 
-fn serve(setup: Setup, order: Order, queue: Queue) -> (Server, Arc<Queue>) {
-    serve_idle(setup, order, queue, 0)
+fn serve(wiring: Wiring, order: Order, queue: Queue) -> (Server, Arc<Queue>) {
+    serve_idle(wiring, order, queue, 0)
 }
 
-fn serve_idle(setup: Setup, order: Order, queue: Queue, idle_timeout_ms: u32) -> (Server, Arc<Queue>) {
-    let mut options: Options = setup.framed(lines(false));
+fn serve_idle(wiring: Wiring, order: Order, queue: Queue, idle_timeout_ms: u32) -> (Server, Arc<Queue>) {
+    let mut options: Options = wiring.framed(lines(false));
     options.set_order(order).set_idle_timeout_ms(idle_timeout_ms);
     let queue = Arc::new(queue);
-    let server = Server::start("127.0.0.1:0", setup.mode(), &options, Queued(Arc::clone(&queue)));
+    let server = Server::start("127.0.0.1:0", wiring.mode(), &options, Queued(Arc::clone(&queue)));
     (server.expect("the server starts"), queue)
 }
 
@@ -129,15 +130,15 @@ fn bytes_in(server: &Server) -> usize {
 }
 
 /// A loop may have asked for room before the other filled it; inline there is no other place where requests wait.
-fn a_handler_without_room_holds_no_more_and_everything_is_answered(setup: Setup) {
+fn a_handler_without_room_holds_no_more_and_everything_is_answered(wiring: Wiring) {
     const HIGH: usize = 100;
     const CLIENTS: usize = 40;
     const ASKED: usize = 50;
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
-        let (server, queue) = serve(setup, order, Queue::new(HIGH));
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::to(server.local_address())).collect();
+        let (server, queue) = serve(wiring, order, Queue::new(HIGH));
+        let clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect(&server)).collect();
         let mut sent = 0;
-        for (number, client) in clients.iter_mut().enumerate() {
+        for (number, client) in clients.iter().enumerate() {
             client.send(&asks(number, ASKED));
             sent += asks(number, ASKED).len();
         }
@@ -147,11 +148,11 @@ fn a_handler_without_room_holds_no_more_and_everything_is_answered(setup: Setup)
         }
         std::thread::scope(|scope| {
             let answered = Arc::new(AtomicUsize::new(0));
-            for (number, client) in clients.iter_mut().enumerate() {
+            for (number, client) in clients.iter().enumerate() {
                 let answered = Arc::clone(&answered);
                 scope.spawn(move || {
                     let due = asks(number, ASKED);
-                    let mut got = client.read(due.len());
+                    let mut got = client.receive(due.len());
                     if order == Order::Unordered {
                         let mut asked: Vec<_> = due.split(|byte| *byte == b'\n').collect();
                         let mut replies: Vec<_> = got.split(|byte| *byte == b'\n').collect();
@@ -168,16 +169,16 @@ fn a_handler_without_room_holds_no_more_and_everything_is_answered(setup: Setup)
             queue.answer_until(|| answered.load(Ordering::SeqCst) == CLIENTS);
         });
         // What workers were given before the queue was full, they bring yet.
-        if !setup.has_workers() {
+        if !wiring.has_workers() {
             let most = queue.most.load(Ordering::SeqCst);
-            assert!(most < HIGH + setup.reactors(), "{most} waited with {} reactors, {order:?}", setup.reactors());
+            assert!(most < HIGH + wiring.reactors(), "{most} waited with {} reactors, {order:?}", wiring.reactors());
         }
     }
 }
 
-fn a_request_without_room_waits_and_its_connection_is_not_read(setup: Setup) {
-    let (server, queue) = serve(setup, Order::Parallel, Queue::new(0));
-    let mut client = Client::to(server.local_address());
+fn a_request_without_room_waits_and_its_connection_is_not_read(wiring: Wiring) {
+    let (server, queue) = serve(wiring, Order::Parallel, Queue::new(0));
+    let client = Client::connect(&server);
     client.send(b"first\n");
     until("the first is read", || bytes_in(&server) == 6);
     until("it is told that reading has paused", || server.stats(None).expect("all of them").reads_paused == 1);
@@ -185,7 +186,7 @@ fn a_request_without_room_waits_and_its_connection_is_not_read(setup: Setup) {
     // Another connection shows that loops go on, and read.
     let others: Vec<_> = (0..6)
         .map(|_| {
-            let mut other = Client::to(server.local_address());
+            let other = Client::connect(&server);
             other.send(b"other\n");
             other
         })
@@ -206,15 +207,15 @@ fn a_request_without_room_waits_and_its_connection_is_not_read(setup: Setup) {
     });
     queue.answer(usize::MAX);
     client.expect(b"first\nsecond\n");
-    for mut other in others {
+    for other in others {
         other.expect(b"other\n");
     }
 }
 
-fn a_connection_that_ends_without_room_is_forgotten(setup: Setup) {
-    let (server, queue) = serve(setup, Order::Serial, Queue::new(0));
+fn a_connection_that_ends_without_room_is_forgotten(wiring: Wiring) {
+    let (server, queue) = serve(wiring, Order::Serial, Queue::new(0));
     for round in 0..300 {
-        let mut client = Client::to(server.local_address());
+        let client = Client::connect(&server);
         client.send(b"never begun\n");
         until("it is read", || bytes_in(&server) == 12 * (round + 1));
         client.reset();
@@ -224,23 +225,23 @@ fn a_connection_that_ends_without_room_is_forgotten(setup: Setup) {
     // Their slots are others' now.
     queue.full.store(false, Ordering::SeqCst);
     server.resume();
-    let mut client = Client::to(server.local_address());
+    let client = Client::connect(&server);
     client.send(b"begun\n");
     until("it has come", || queue.len() == 1);
     queue.answer(1);
     client.expect(b"begun\n");
 }
 
-fn a_stop_answers_what_waited_for_room(setup: Setup) {
-    let (server, queue) = serve(setup, Order::Serial, Queue::new(0));
-    let mut client = Client::to(server.local_address());
+fn a_stop_answers_what_waited_for_room(wiring: Wiring) {
+    let (server, queue) = serve(wiring, Order::Serial, Queue::new(0));
+    let client = Client::connect(&server);
     client.send(b"first\nsecond\n");
     until("they are read", || bytes_in(&server) == 13);
     server.request_stop(20_000);
     queue.full.store(false, Ordering::SeqCst);
     server.resume();
     std::thread::scope(|scope| {
-        let replies = scope.spawn(move || client.read_all());
+        let replies = scope.spawn(move || client.receive_to_end().expect("a FIN"));
         until("the queue is served to the end", || {
             queue.answer(usize::MAX);
             if queue.full.swap(false, Ordering::SeqCst) {
@@ -254,9 +255,9 @@ fn a_stop_answers_what_waited_for_room(setup: Setup) {
     assert_eq!((report.requests_completed, report.requests_abandoned), (2, 0));
 }
 
-fn a_panic_where_room_is_asked_for_is_a_yes(setup: Setup) {
-    let (server, queue) = serve(setup, Order::Serial, Queue { panics: true, ..Queue::new(1) });
-    let mut client = Client::to(server.local_address());
+fn a_panic_where_room_is_asked_for_is_a_yes(wiring: Wiring) {
+    let (server, queue) = serve(wiring, Order::Serial, Queue { panics: true, ..Queue::new(1) });
+    let client = Client::connect(&server);
     client.send(b"all the same\n");
     until("it has come", || queue.len() == 1);
     queue.answer(1);
@@ -264,15 +265,15 @@ fn a_panic_where_room_is_asked_for_is_a_yes(setup: Setup) {
 }
 
 /// It is admitted, and counts as no idleness: a close had ended the pause in which no time passes, and it was cut.
-fn a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout(setup: Setup) {
-    let (server, queue) = serve_idle(setup, Order::Serial, Queue::new(0), 1_000);
-    let mut client = Client::to(server.local_address());
+fn a_request_that_waits_for_room_is_answered_after_a_close_whatever_the_idle_timeout(wiring: Wiring) {
+    let (server, queue) = serve_idle(wiring, Order::Serial, Queue::new(0), 1_000);
+    let client = Client::connect(&server);
     client.send(b"a line\n");
     until("it is read", || bytes_in(&server) == 7);
     let conn = queue.opened.lock().expect("nobody panics with it")[0];
     server.close(conn).expect("it is open");
     // Whoever comes later is idle for no longer.
-    let idle = Client::to(server.local_address());
+    let idle = Client::connect(&server);
     until("another one's time is over", || {
         queue.closed.lock().expect("nobody panics with it").contains(&CloseReason::IdleTimeout)
     });

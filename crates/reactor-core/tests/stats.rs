@@ -3,51 +3,52 @@
 //!
 //! `accept_errors` is only seen to stay at 0: to make one, the whole process has to run out of descriptors.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::time::Duration;
 
-use harness_a::{Service, Setup, answer, deferring, in_each_mode, lines, next, spin, until};
+use harness::{Service, Wiring, answer, deferring, in_each_mode, lines, next, spin, until};
 use reactor_core::{CloseReason, ErrorKind, Failed, Framing, Order, Stats};
 
-in_each_mode! {
-    there_are_stats_of_each_reactor_and_of_no_other;
-    connections_are_counted_as_they_come_and_go;
-    connections_that_the_handler_refuses_are_counted;
-    connections_beyond_max_connections_are_counted;
-    connections_that_time_out_are_counted;
-    connections_that_reset_are_counted;
-    requests_replies_and_bytes_are_counted;
-    requests_on_which_the_handler_fails_are_counted;
-    requests_in_flight_are_those_admitted_and_not_answered;
-    memory_holds_a_partial_frame_until_it_is_answered;
-    memory_holds_output_that_the_peer_does_not_take;
-    pauses_of_reading_are_counted;
-    times_of_sampled_requests_are_told;
-    the_longest_turn_of_a_loop_is_told;
-    the_stats_of_the_reactors_add_up_to_those_of_all;
-    what_is_counted_now_comes_back_to_nothing_however_connections_end;
-}
+in_each_mode!(
+    there_are_stats_of_each_reactor_and_of_no_other,
+    connections_are_counted_as_they_come_and_go,
+    connections_that_the_handler_refuses_are_counted,
+    connections_beyond_max_connections_are_counted,
+    connections_that_time_out_are_counted,
+    connections_that_reset_are_counted,
+    requests_replies_and_bytes_are_counted,
+    requests_on_which_the_handler_fails_are_counted,
+    requests_in_flight_are_those_admitted_and_not_answered,
+    memory_holds_a_partial_frame_until_it_is_answered,
+    memory_holds_output_that_the_peer_does_not_take,
+    pauses_of_reading_are_counted,
+    times_of_sampled_requests_are_told,
+    the_longest_turn_of_a_loop_is_told,
+    the_stats_of_the_reactors_add_up_to_those_of_all,
+    what_is_counted_now_comes_back_to_nothing_however_connections_end,
+);
 
-fn there_are_stats_of_each_reactor_and_of_no_other(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    assert_eq!(running.stats().reactors, setup.reactors() as u64);
-    for reactor in 0..setup.reactors() {
+fn there_are_stats_of_each_reactor_and_of_no_other(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    assert_eq!(running.stats().reactors, wiring.reactors() as u64);
+    for reactor in 0..wiring.reactors() {
         assert_eq!(running.server.stats(Some(reactor)).expect("it is there").reactors, 1);
     }
-    for reactor in [setup.reactors(), 1_024, usize::MAX] {
+    for reactor in [wiring.reactors(), 1_024, usize::MAX] {
         let error = running.server.stats(Some(reactor)).expect_err("it is not there");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(&reactor.to_string()), "{error}");
     }
 }
 
-fn connections_are_counted_as_they_come_and_go(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
-    let mut clients: Vec<_> = (0..5).map(|_| running.connect().0).collect();
+fn connections_are_counted_as_they_come_and_go(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
+    let clients: Vec<_> = (0..5).map(|_| running.connect().0).collect();
     until("all are open", || running.stats().connections_open == 5);
     assert_eq!(running.stats().connections_accepted, 5);
-    for (left, client) in (0..5).rev().zip(&mut clients) {
+    for (left, client) in (0..5).rev().zip(&clients) {
         client.finish();
         client.expect_last(b"");
         running.closed_with(CloseReason::Peer);
@@ -58,9 +59,9 @@ fn connections_are_counted_as_they_come_and_go(setup: Setup) {
     assert_eq!((stats.connections_reset, stats.connections_timed_out), (0, 0));
 }
 
-fn connections_that_the_handler_refuses_are_counted(setup: Setup) {
+fn connections_that_the_handler_refuses_are_counted(wiring: Wiring) {
     let service = Service::echo().on_open(|_, _| false);
-    let running = service.start(setup, &setup.options());
+    let running = service.start(wiring, &wiring.options());
     for _ in 0..3 {
         running.dial().expect_last(b"");
     }
@@ -70,12 +71,12 @@ fn connections_that_the_handler_refuses_are_counted(setup: Setup) {
     assert!(running.none_closed(), "what was never taken has no last call");
 }
 
-fn connections_beyond_max_connections_are_counted(setup: Setup) {
-    let mut options = setup.options();
+fn connections_beyond_max_connections_are_counted(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_max_connections(2).expect("in range");
-    let running = Service::echo().start(setup, &options);
-    let (mut one, _) = running.connect();
-    let (mut other, _) = running.connect();
+    let running = Service::echo().start(wiring, &options);
+    let (one, _) = running.connect();
+    let (other, _) = running.connect();
     for _ in 0..3 {
         running.dial().expect_last(b"");
     }
@@ -91,10 +92,10 @@ fn connections_beyond_max_connections_are_counted(setup: Setup) {
     until("there is room", || running.dial().is_echoed(b"room"));
 }
 
-fn connections_that_time_out_are_counted(setup: Setup) {
-    let mut options = setup.options();
+fn connections_that_time_out_are_counted(wiring: Wiring) {
+    let mut options = wiring.options();
     options.set_idle_timeout_ms(20);
-    let running = Service::echo().start(setup, &options);
+    let running = Service::echo().start(wiring, &options);
     let _clients = [running.dial(), running.dial()];
     for _ in 0..2 {
         running.closed_with(CloseReason::IdleTimeout);
@@ -103,8 +104,8 @@ fn connections_that_time_out_are_counted(setup: Setup) {
     assert_eq!(running.stats().connections_reset, 0);
 }
 
-fn connections_that_reset_are_counted(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
+fn connections_that_reset_are_counted(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
     for _ in 0..3 {
         running.connect().0.reset();
         let closed = running.closed_with(CloseReason::Reset);
@@ -113,13 +114,13 @@ fn connections_that_reset_are_counted(setup: Setup) {
     until("all are counted", || running.stats().connections_reset == 3);
 }
 
-fn requests_replies_and_bytes_are_counted(setup: Setup) {
+fn requests_replies_and_bytes_are_counted(wiring: Wiring) {
     let service = Service::new(|_, request, reply| {
         answer(reply, request)?;
         answer(reply, request)
     });
-    let running = service.start(setup, &setup.framed(lines(false)));
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.framed(lines(false)));
+    let (client, _) = running.connect();
     client.send(b"1\n22\n333\n");
     client.expect(b"1\n1\n22\n22\n333\n333\n");
     until("all has been counted", || running.stats().bytes_out == 18 && running.stats().replies == 3);
@@ -127,16 +128,16 @@ fn requests_replies_and_bytes_are_counted(setup: Setup) {
     assert_eq!((stats.requests, stats.bytes_in, stats.callback_failures), (3, 9, 0));
 }
 
-fn requests_on_which_the_handler_fails_are_counted(setup: Setup) {
+fn requests_on_which_the_handler_fails_are_counted(wiring: Wiring) {
     let service = Service::new(|_, request, reply| match request {
         b"fail" => Err(Failed),
         b"panic" => panic!("this panic is part of the test"),
         b"drop" => reply.defer().map(drop).map_err(|_| Failed),
         _ => answer(reply, request),
     });
-    let running = service.start(setup, &setup.framed(lines(true)));
+    let running = service.start(wiring, &wiring.framed(lines(true)));
     for (count, request) in (1..).zip([&b"fail"[..], b"panic", b"drop"]) {
-        let (mut client, _) = running.connect();
+        let (client, _) = running.connect();
         client.send(&[b"good\n", request, b"\n"].concat());
         client.expect_last(b"good\n");
         client.finish();
@@ -146,12 +147,12 @@ fn requests_on_which_the_handler_fails_are_counted(setup: Setup) {
     }
 }
 
-fn requests_in_flight_are_those_admitted_and_not_answered(setup: Setup) {
+fn requests_in_flight_are_those_admitted_and_not_answered(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel);
-    let running = service.start(setup, &options);
-    let ((mut one, _), (mut other, _)) = (running.connect(), running.connect());
+    let running = service.start(wiring, &options);
+    let ((one, _), (other, _)) = (running.connect(), running.connect());
     one.send(b"1\n2\n3\n");
     other.send(b"4\n5\n");
     let mut begun: Vec<_> = (0..5).map(|_| next(&promises)).collect();
@@ -166,11 +167,11 @@ fn requests_in_flight_are_those_admitted_and_not_answered(setup: Setup) {
     assert_eq!((running.stats().requests, running.stats().replies), (5, 5));
 }
 
-fn memory_holds_a_partial_frame_until_it_is_answered(setup: Setup) {
+fn memory_holds_a_partial_frame_until_it_is_answered(wiring: Wiring) {
     const LEN: usize = 50_000;
-    let running = Service::echo().start(setup, &setup.framed(Framing::Fixed(LEN)));
+    let running = Service::echo().start(wiring, &wiring.framed(Framing::Fixed(LEN)));
     assert_eq!(running.stats().memory_bytes, 0);
-    let (mut client, _) = running.connect();
+    let (client, _) = running.connect();
     client.send(&[b'x'; LEN - 1]);
     until("the partial frame counts", || running.stats().memory_bytes >= LEN as u64 - 1);
     let memory = running.stats().memory_bytes;
@@ -186,8 +187,8 @@ fn memory_holds_a_partial_frame_until_it_is_answered(setup: Setup) {
     until("nothing counts any more", || running.stats().memory_bytes == 0);
 }
 
-fn memory_holds_output_that_the_peer_does_not_take(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.options());
+fn memory_holds_output_that_the_peer_does_not_take(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.options());
     let (client, conn) = running.connect();
     until("the output is full", || running.server.send(conn, &[0; 64 << 10]).is_err());
     until("it counts", || running.stats().memory_bytes >= 2 << 20);
@@ -196,12 +197,12 @@ fn memory_holds_output_that_the_peer_does_not_take(setup: Setup) {
     until("nothing counts any more", || running.stats().memory_bytes == 0);
 }
 
-fn pauses_of_reading_are_counted(setup: Setup) {
+fn pauses_of_reading_are_counted(wiring: Wiring) {
     let (service, promises) = deferring();
-    let mut options = setup.framed(lines(true));
+    let mut options = wiring.framed(lines(true));
     options.set_order(Order::Parallel).set_max_in_flight(1).expect("in range");
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     for pauses in 1..=3 {
         client.send(b"x\n");
         until("reading has paused", || running.stats().reads_paused == pauses);
@@ -211,21 +212,21 @@ fn pauses_of_reading_are_counted(setup: Setup) {
     }
 }
 
-fn times_of_sampled_requests_are_told(setup: Setup) {
+fn times_of_sampled_requests_are_told(wiring: Wiring) {
     const REQUESTS: usize = 130;
     let work = Duration::from_micros(200);
     let service = Service::new(move |_, request, reply| {
         spin(work);
         answer(reply, request)
     });
-    let mut options = setup.framed(Framing::Fixed(1));
+    let mut options = wiring.framed(Framing::Fixed(1));
     // Each request is a stay of its own on the one worker, so that every 64th is sampled.
     options.set_order(Order::Parallel).set_max_in_flight(1_000).expect("in range");
-    if setup.has_workers() {
+    if wiring.has_workers() {
         options.set_workers(1).expect("in range");
     }
-    let running = service.start(setup, &options);
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &options);
+    let (client, _) = running.connect();
     assert_eq!((running.stats().queue_wait_us_p99, running.stats().process_us_p99), (0, 0));
     client.send(&[b'x'; REQUESTS]);
     client.expect(&[b'x'; REQUESTS]);
@@ -235,22 +236,22 @@ fn times_of_sampled_requests_are_told(setup: Setup) {
     assert!(stats.queue_wait_us_p99 >= 1_000, "{} us behind 128 requests", stats.queue_wait_us_p99);
 }
 
-fn the_longest_turn_of_a_loop_is_told(setup: Setup) {
+fn the_longest_turn_of_a_loop_is_told(wiring: Wiring) {
     let service = Service::echo().on_open(|_, _| {
         spin(Duration::from_millis(3));
         true
     });
-    let running = service.start(setup, &setup.options());
-    let (mut client, _) = running.connect();
+    let running = service.start(wiring, &wiring.options());
+    let (client, _) = running.connect();
     client.send(b"x");
     client.expect(b"x");
     until("the turn is told", || running.stats().loop_busy_us_max >= 3_000);
 }
 
-fn the_stats_of_the_reactors_add_up_to_those_of_all(setup: Setup) {
-    let running = Service::echo().start(setup, &setup.framed(lines(false)));
+fn the_stats_of_the_reactors_add_up_to_those_of_all(wiring: Wiring) {
+    let running = Service::echo().start(wiring, &wiring.framed(lines(false)));
     let mut clients: Vec<_> = (0..10).map(|_| running.connect().0).collect();
-    for (number, client) in (1_usize..).zip(&mut clients) {
+    for (number, client) in (1_usize..).zip(&clients) {
         let requests = b"request\n".repeat(number);
         client.send(&requests);
         client.expect(&requests);
@@ -263,7 +264,7 @@ fn the_stats_of_the_reactors_add_up_to_those_of_all(setup: Setup) {
     until("all has been counted", || quiet(running.stats()) && running.stats().memory_bytes == 0);
     let all = running.stats();
     let each: Vec<_> =
-        (0..setup.reactors()).map(|reactor| running.server.stats(Some(reactor)).expect("it is there")).collect();
+        (0..wiring.reactors()).map(|reactor| running.server.stats(Some(reactor)).expect("it is there")).collect();
     let fields: [fn(&Stats) -> u64; 14] = [
         |stats| stats.reactors,
         |stats| stats.connections_open,
@@ -289,16 +290,16 @@ fn the_stats_of_the_reactors_add_up_to_those_of_all(setup: Setup) {
     assert_eq!((all.connections_accepted, all.connections_reset, all.requests), (10, 3, 55));
 }
 
-fn what_is_counted_now_comes_back_to_nothing_however_connections_end(setup: Setup) {
+fn what_is_counted_now_comes_back_to_nothing_however_connections_end(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel, Order::Unordered] {
         let (service, promises) = deferring();
-        let mut options = setup.framed(Framing::Fixed(1_000));
+        let mut options = wiring.framed(Framing::Fixed(1_000));
         options.set_order(order);
-        let running = service.start(setup, &options);
+        let running = service.start(wiring, &options);
         let mut clients = Vec::new();
         let mut open = Vec::new();
         for _ in 0..6 {
-            let (mut client, conn) = running.connect();
+            let (client, conn) = running.connect();
             // Three requests and a part of one, of which at least one is begun.
             client.send(&[b'x'; 3_500]);
             open.push(next(&promises).1);
@@ -332,7 +333,7 @@ fn what_is_counted_now_comes_back_to_nothing_however_connections_end(setup: Setu
         promises.try_iter().for_each(|(_, promise)| settle(promise));
         until("nothing is in flight", || running.stats().requests_in_flight == 0);
         until("nothing counts any more", || running.stats().memory_bytes == 0);
-        let each = (0..setup.reactors()).map(|reactor| running.server.stats(Some(reactor)).expect("it is there"));
+        let each = (0..wiring.reactors()).map(|reactor| running.server.stats(Some(reactor)).expect("it is there"));
         assert!(each.into_iter().all(|stats| stats.requests_in_flight + stats.memory_bytes == 0), "{order:?}");
     }
 }

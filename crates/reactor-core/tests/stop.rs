@@ -1,8 +1,8 @@
 //! Owns the promises of a stop: what is answered, what is cut, what the report says, who is told and in which order, and
 //! that nothing is left over. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness_b::{
+use harness::{
     Client, Event, Events, WAIT, Wiring, child_setting, echo, in_a_process_of_its_own, in_each_mode, lines, pattern,
     serve, until,
 };
@@ -69,7 +69,7 @@ fn scene(wiring: Wiring, order: Order) -> Scene {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_order(order);
+            options.set_framing(lines(false)).expect("in range").set_order(order);
         },
         move |request, reply, server| match request {
             b"later\n" => promises.send(reply.defer().map_err(|_| Failed)?).map_err(|_| Failed),
@@ -294,7 +294,7 @@ fn a_callback_may_ask_for_a_stop_and_is_answered(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         |request, reply, server| {
             server.request_stop(PATIENT_MS);
@@ -313,7 +313,7 @@ fn waiting_inside_a_callback_is_refused(wiring: Wiring) {
     let (server, _events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         move |request, reply, server| {
             told.send(server.wait().expect_err("it would wait for itself").kind()).map_err(|_| Failed)?;
@@ -458,7 +458,7 @@ fn overwhelmed(wiring: Wiring, count: usize, reply: usize) -> (Server, Events, C
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         move |request, answer, _| answer.write(&pattern(request.len(), reply)).map_err(|_| Failed),
     );
@@ -525,7 +525,7 @@ fn what_ends_within_the_drain_with_something_open_was_not_drained(wiring: Wiring
 
 /// A client that had left, and whose callback still ran, was told to have ended by the stop.
 fn what_was_over_before_the_stop_keeps_its_reason(wiring: Wiring) {
-    if wiring.is_inline() {
+    if !wiring.has_workers() {
         // Nothing is over while a callback runs on the loop.
         return;
     }
@@ -534,7 +534,7 @@ fn what_was_over_before_the_stop_keeps_its_reason(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         move |_, reply, _| {
             reply.defer().map_err(|_| Failed)?.complete(b"early").map_err(|_| Failed)?;
@@ -606,7 +606,7 @@ fn entries(directory: &str) -> usize {
 #[test]
 #[ignore = "run in a process of its own by starting_and_stopping_leaves_nothing_over"]
 fn start_and_stop_over_and_over() {
-    let Some(wiring) = child_setting().map(|name| harness_b::wiring_named(&name)) else { return };
+    let Some(wiring) = child_setting().map(|name| Wiring::named(&name)) else { return };
     let cycle = |number: usize| {
         let scene = scene(wiring, Order::Serial);
         let clients: Vec<Client> = (0..number % 4).map(|_| Client::connect(&scene.server)).collect();
@@ -702,7 +702,7 @@ fn a_peer_that_keeps_sending_gets_the_last_reply_and_a_fin(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         |_, reply, _| {
             reply.write(&pattern(9, REPLY)).map_err(|_| Failed)?;
@@ -726,7 +726,7 @@ fn a_peer_that_keeps_sending_gets_its_replies_and_a_fin_at_a_stop(wiring: Wiring
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range");
+            options.set_framing(lines(false)).expect("in range");
         },
         move |request, reply, server| {
             begins.fetch_add(1, Ordering::SeqCst);
@@ -736,7 +736,7 @@ fn a_peer_that_keeps_sending_gets_its_replies_and_a_fin_at_a_stop(wiring: Wiring
     let client = Client::connect(&server);
     let enough = Arc::new(AtomicBool::new(false));
     let sending = keep_sending(&client, &enough);
-    let reader = Client { stream: client.stream.try_clone().expect("a descriptor") };
+    let reader = client.twin();
     let reading = thread::spawn(move || reader.receive_to_end());
     until("it is under way", || begun.load(Ordering::SeqCst) > 1_000);
     server.request_stop(PATIENT_MS);

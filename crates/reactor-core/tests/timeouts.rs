@@ -1,15 +1,15 @@
 //! Owns the promises of time: the frame, write and idle timeouts, what starts and stops each, and the reason they close
 //! with. None is ever early; how late one may be is bounded widely here, as the machine may be busy. Knows the public API alone.
 
-#[expect(dead_code, reason = "each suite uses its part")]
-mod harness_b;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use harness_b::{
-    Client, Closed, Events, Wiring, connections, count, counted, echo, in_each_mode, lines, pattern, serve, until,
+use harness::{
+    Client, Closed, Events, Wiring, connections, count, echo, in_each_mode, lines, pattern, prefix, serve, until,
 };
 use reactor_core::{CloseReason, Deferred, Failed, Framing, Server};
 
@@ -84,7 +84,7 @@ fn framed(wiring: Wiring, timeout: Duration) -> (Server, Events) {
     serve(
         wiring,
         |options| {
-            options.set_framing(counted(false)).expect("in range").set_frame_timeout_ms(ms(timeout));
+            options.set_framing(prefix(4, false)).expect("in range").set_frame_timeout_ms(ms(timeout));
         },
         echo,
     )
@@ -157,7 +157,11 @@ fn the_frame_timeout_stands_still_while_output_holds_reading(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_frame_timeout_ms(ms(SHORT)).set_write_timeout_ms(0);
+            options
+                .set_framing(lines(false))
+                .expect("in range")
+                .set_frame_timeout_ms(ms(SHORT))
+                .set_write_timeout_ms(0);
         },
         |request, reply, _| reply.write(&pattern(request.len(), REPLY)).map_err(|_| Failed),
     );
@@ -180,7 +184,7 @@ fn the_frame_timeout_stands_still_while_a_deferred_reply_holds_reading(wiring: W
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_frame_timeout_ms(ms(SHORT));
+            options.set_framing(lines(false)).expect("in range").set_frame_timeout_ms(ms(SHORT));
             options.set_max_in_flight(1).expect("in range");
         },
         move |request, reply, server| {
@@ -193,7 +197,7 @@ fn the_frame_timeout_stands_still_while_a_deferred_reply_holds_reading(wiring: W
     let client = Client::connect(&server);
     events.opened();
     client.send(b"later\nhalf a ");
-    let deferred = open.recv_timeout(harness_b::WAIT).expect("the request begins");
+    let deferred = open.recv_timeout(harness::WAIT).expect("the request begins");
     clock.tick(3);
     assert!(events.closed_within(Duration::ZERO).is_none(), "closed while its reading was paused");
     client.send(b"frame\n");
@@ -209,7 +213,7 @@ fn verbose(wiring: Wiring, timeout: Duration) -> (Server, Events) {
     serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_output_limit_bytes(ANSWER).expect("in range");
+            options.set_framing(lines(false)).expect("in range").set_output_limit_bytes(ANSWER).expect("in range");
             options.set_write_timeout_ms(ms(timeout)).set_frame_timeout_ms(0);
         },
         |_, reply, _| reply.write(&vec![b'v'; ANSWER]).map_err(|_| Failed),
@@ -231,7 +235,7 @@ fn a_peer_that_takes_nothing_is_closed_at_the_write_timeout(wiring: Wiring) {
         if sent != progress.0 {
             progress = (sent, Instant::now());
         }
-        assert!(begun.elapsed() < harness_b::WAIT, "it is never closed");
+        assert!(begun.elapsed() < harness::WAIT, "it is never closed");
     };
     assert_eq!((closed.reason, closed.os_error), (CloseReason::WriteTimeout, 0));
     // The system took the last byte shortly before it was seen here.
@@ -272,7 +276,7 @@ fn quiet(wiring: Wiring, timeout: Duration) -> (Server, Events) {
     serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_idle_timeout_ms(ms(timeout));
+            options.set_framing(lines(false)).expect("in range").set_idle_timeout_ms(ms(timeout));
         },
         echo,
     )
@@ -338,14 +342,14 @@ fn a_deferred_reply_in_flight_keeps_a_quiet_connection(wiring: Wiring) {
     let (server, events) = serve(
         wiring,
         |options| {
-            options.set_framing(lines()).expect("in range").set_idle_timeout_ms(ms(SHORT));
+            options.set_framing(lines(false)).expect("in range").set_idle_timeout_ms(ms(SHORT));
         },
         move |_, reply, _| promises.send(reply.defer().map_err(|_| Failed)?).map_err(|_| Failed),
     );
     let client = Client::connect(&server);
     events.opened();
     client.send(b"later\n");
-    let deferred = open.recv_timeout(harness_b::WAIT).expect("the request begins");
+    let deferred = open.recv_timeout(harness::WAIT).expect("the request begins");
     clock.tick(3);
     assert!(events.closed_within(Duration::ZERO).is_none(), "closed with a reply in flight");
     let answered = Instant::now();

@@ -1,20 +1,21 @@
 //! Owns the promises of `Handler::turn_over`: it comes after the requests of a turn, on their thread. Knows the public API
 //! alone.
 
-mod harness_a;
+#[expect(dead_code, unused_imports, reason = "each suite uses its part")]
+mod harness;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use harness_a::{Client, Setup, in_each_mode, lines};
+use harness::{Client, Wiring, in_each_mode, lines};
 use reactor_core::{ConnId, Deferred, Failed, Handler, Order, Peer, Reply, Server};
 
-in_each_mode! {
-    what_a_turn_brought_can_be_answered_at_its_end;
-    a_panic_at_the_end_of_a_turn_costs_nothing;
-    a_turn_has_no_more_requests_of_a_connection_however_often_it_writes;
-}
+in_each_mode!(
+    what_a_turn_brought_can_be_answered_at_its_end,
+    a_panic_at_the_end_of_a_turn_costs_nothing,
+    a_turn_has_no_more_requests_of_a_connection_however_often_it_writes,
+);
 
 type Asked = (ThreadId, Vec<u8>, Deferred);
 
@@ -58,40 +59,40 @@ impl Handler for Collector {
     }
 }
 
-fn serve(setup: Setup, order: Order, panics: bool) -> (Server, Arc<AtomicUsize>) {
-    let mut options = setup.framed(lines(false));
+fn serve(wiring: Wiring, order: Order, panics: bool) -> (Server, Arc<AtomicUsize>) {
+    let mut options = wiring.framed(lines(false));
     options.set_order(order);
     let turns = Arc::new(AtomicUsize::new(0));
-    let has_workers = setup.has_workers();
+    let has_workers = wiring.has_workers();
     let collector = Collector { has_workers, panics, asked: Mutex::default(), turns: Arc::clone(&turns) };
-    let server = Server::start("127.0.0.1:0", setup.mode(), &options, collector);
+    let server = Server::start("127.0.0.1:0", wiring.mode(), &options, collector);
     (server.expect("the server starts"), turns)
 }
 
 /// Asks over several connections, and has each answer; says how often a turn was over meanwhile.
-fn ask(setup: Setup, order: Order, panics: bool) -> usize {
-    let (server, turns) = serve(setup, order, panics);
-    let mut clients: Vec<_> = (0..4).map(|_| Client::to(server.local_address())).collect();
+fn ask(wiring: Wiring, order: Order, panics: bool) -> usize {
+    let (server, turns) = serve(wiring, order, panics);
+    let clients: Vec<_> = (0..4).map(|_| Client::connect(&server)).collect();
     let lines: Vec<u8> = (0..50).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
-    for client in &mut clients {
+    for client in &clients {
         client.send(&lines);
     }
-    for client in &mut clients {
+    for client in &clients {
         client.expect(&lines);
     }
     drop(server);
     turns.load(Ordering::SeqCst)
 }
 
-fn what_a_turn_brought_can_be_answered_at_its_end(setup: Setup) {
+fn what_a_turn_brought_can_be_answered_at_its_end(wiring: Wiring) {
     for order in [Order::Serial, Order::Parallel] {
-        let turns = ask(setup, order, false);
-        assert_eq!(turns == 0, setup.has_workers(), "{turns} turns");
+        let turns = ask(wiring, order, false);
+        assert_eq!(turns == 0, wiring.has_workers(), "{turns} turns");
     }
 }
 
-fn a_panic_at_the_end_of_a_turn_costs_nothing(setup: Setup) {
-    ask(setup, Order::Parallel, true);
+fn a_panic_at_the_end_of_a_turn_costs_nothing(wiring: Wiring) {
+    ask(wiring, Order::Parallel, true);
 }
 
 /// Counts the requests of each pass.
@@ -120,21 +121,21 @@ impl Handler for Counting {
 }
 
 /// Whenever replies had reached the high mark and were written, the turn's count of requests began anew.
-fn a_turn_has_no_more_requests_of_a_connection_however_often_it_writes(setup: Setup) {
+fn a_turn_has_no_more_requests_of_a_connection_however_often_it_writes(wiring: Wiring) {
     const ASKED: usize = 40_000;
-    if setup.has_workers() {
+    if wiring.has_workers() {
         return;
     }
     let handler = Counting::default();
     let most = Arc::clone(&handler.most);
-    let server = Server::start("127.0.0.1:0", setup.mode(), &setup.framed(lines(false)), handler);
+    let server = Server::start("127.0.0.1:0", wiring.mode(), &wiring.framed(lines(false)), handler);
     let server = server.expect("the server starts");
-    let mut client = Client::to(server.local_address());
-    let mut writer = client.twin();
+    let client = Client::connect(&server);
+    let writer = client.twin();
     thread::scope(|scope| {
         scope.spawn(move || writer.send(&b"x\n".repeat(ASKED)));
         for _ in 0..ASKED {
-            client.read(1_100);
+            client.receive(1_100);
         }
     });
     let most = most.load(Ordering::SeqCst);
