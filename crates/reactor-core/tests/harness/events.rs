@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reactor_core::{CloseReason, ConnId, Failed, Handle, Handler, Options, Peer, Reply, Server};
 
-use super::{Closed, Gate, Opened, WAIT, Wiring};
+use super::{Closed, Gate, WAIT, Wiring};
 
 /// What the handler of [`serve`] saw.
 #[derive(Clone, Copy, Debug)]
@@ -76,30 +76,31 @@ struct Told<P> {
 
 impl<P> Handler for Told<P>
 where
-    P: Fn(&[u8], &mut Reply<'_, Opened>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
+    P: Fn(&[u8], &mut Reply<'_, Instant>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
 {
-    type Data = Opened;
+    /// Since when it is open; no more, for the suite of memory measures what a connection costs.
+    type Data = Instant;
 
     fn started(&self, server: &Handle) {
         self.handle.set(server.clone()).expect("a server starts once");
     }
 
-    fn open(&self, conn: ConnId, _peer: Peer) -> Option<Opened> {
+    fn open(&self, conn: ConnId, _peer: Peer) -> Option<Instant> {
         // Before it is told: a gate that is shut after that is not for this one.
         let shut = self.gate.is_shut();
         let _ = self.events.send(Event::Opened(conn));
         if shut {
             self.gate.pass();
         }
-        Some(Opened::now(conn))
+        Some(Instant::now())
     }
 
-    fn process(&self, request: &[u8], reply: &mut Reply<'_, Opened>) -> Result<(), Failed> {
+    fn process(&self, request: &[u8], reply: &mut Reply<'_, Instant>) -> Result<(), Failed> {
         (self.process)(request, reply, self.handle.get().expect("started comes first"))
     }
 
-    fn close(&self, conn: ConnId, reason: CloseReason, os_error: i32, opened: Opened) {
-        let _ = self.events.send(Event::Closed(opened.closed(conn, reason, os_error)));
+    fn close(&self, conn: ConnId, reason: CloseReason, os_error: i32, opened: Instant) {
+        let _ = self.events.send(Event::Closed(Closed { conn, reason, os_error, age: opened.elapsed() }));
     }
 }
 
@@ -112,7 +113,7 @@ impl<P> Drop for Told<P> {
 /// Starts a server on a port of its own.
 pub(crate) fn serve<P>(wiring: Wiring, configure: impl FnOnce(&mut Options), process: P) -> (Server, Events)
 where
-    P: Fn(&[u8], &mut Reply<'_, Opened>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
+    P: Fn(&[u8], &mut Reply<'_, Instant>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
 {
     let (server, events, _gate) = serve_gated(wiring, configure, process);
     (server, events)
@@ -125,7 +126,7 @@ pub(crate) fn serve_gated<P>(
     process: P,
 ) -> (Server, Events, Arc<Gate>)
 where
-    P: Fn(&[u8], &mut Reply<'_, Opened>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
+    P: Fn(&[u8], &mut Reply<'_, Instant>, &Handle) -> Result<(), Failed> + Send + Sync + 'static,
 {
     let mut options = wiring.options();
     configure(&mut options);
@@ -137,6 +138,6 @@ where
 }
 
 /// The reply is the request.
-pub(crate) fn echo(request: &[u8], reply: &mut Reply<'_, Opened>, _server: &Handle) -> Result<(), Failed> {
+pub(crate) fn echo(request: &[u8], reply: &mut Reply<'_, Instant>, _server: &Handle) -> Result<(), Failed> {
     reply.write(request).map_err(|_| Failed)
 }

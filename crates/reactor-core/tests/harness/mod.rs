@@ -17,7 +17,7 @@ mod tally;
 mod wait;
 
 pub(crate) use client::Client;
-pub(crate) use closed::{Closed, Opened};
+pub(crate) use closed::Closed;
 pub(crate) use events::{Event, Events, echo, serve, serve_gated};
 pub(crate) use framings::{count, lines, prefix};
 pub(crate) use gate::Gate;

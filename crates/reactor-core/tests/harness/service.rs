@@ -3,17 +3,25 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 use reactor_core::{
     CloseReason, ConnId, Deferred, Failed, FrameEnd, Handle, Handler, Mode, Options, Peer, Reply, Server,
 };
 
-use super::{Client, Closed, Opened, WAIT, Wiring, until};
+use super::{Client, Closed, WAIT, Wiring, until};
 
 type Process = dyn Fn(&Handle, &[u8], &mut Reply<'_, Opened>) -> Result<(), Failed> + Send + Sync;
 type Open = dyn Fn(&Handle, ConnId) -> bool + Send + Sync;
 type Frame = dyn Fn(&[u8], usize) -> FrameEnd + Send + Sync;
 type Close = dyn Fn(&Handle, ConnId) + Send + Sync;
+
+/// A connection's data: whose they are, and since when it is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    pub(crate) conn: ConnId,
+    at: Instant,
+}
 
 /// A handler made of closures.
 pub(crate) struct Service {
@@ -88,18 +96,18 @@ impl Handler for Service {
     fn open(&self, conn: ConnId, _peer: Peer) -> Option<Opened> {
         let taken = (self.open)(self.server.get().expect("started was the first call"), conn);
         let _ = self.opened.send(conn);
-        taken.then(|| Opened::now(conn))
+        taken.then(|| Opened { conn, at: Instant::now() })
     }
 
     fn process(&self, request: &[u8], reply: &mut Reply<'_, Opened>) -> Result<(), Failed> {
-        reply.data().assert_is_of(reply.conn());
+        assert_eq!(reply.conn(), reply.data().conn, "the data is another connection's");
         (self.process)(self.server.get().expect("started was the first call"), request, reply)
     }
 
     fn close(&self, conn: ConnId, reason: CloseReason, os_error: i32, opened: Opened) {
-        let closed = opened.closed(conn, reason, os_error);
+        assert_eq!(conn, opened.conn, "the data is another connection's");
         (self.close)(self.server.get().expect("started was the first call"), conn);
-        let _ = self.closed.send(closed);
+        let _ = self.closed.send(Closed { conn, reason, os_error, age: opened.at.elapsed() });
     }
 
     fn frame(&self, _data: &Opened, bytes: &[u8], seen: usize) -> FrameEnd {
