@@ -1,5 +1,5 @@
-//! Owns the memory of all connections together: how much it is, and whether it is short. Knows nothing of who holds it
-//! or who waits for it.
+//! Owns the memory of all connections together: how much it is, whether it is short, and whether workers have to wait
+//! until output leaves. Knows nothing of who holds it, or who reads meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Budget {
 
     /// Whether a worker had better begin nothing, for the next reply would only add to what nobody takes. What waits for
     /// workers holds less than that, so it is not they who keep the memory short.
-    pub(crate) fn is_full_of_output(&self) -> bool {
+    fn is_full_of_output(&self) -> bool {
         !self.is_within_margin() && self.output_bytes.load(Ordering::Relaxed) > self.limit_bytes / 2
     }
 
@@ -98,8 +98,13 @@ impl Budget {
     }
 
     /// Whether one of the workers that wait may go on although output still takes the memory up.
-    pub(crate) fn may_let_go(&self, now_ms: u64) -> bool {
+    fn may_let_go(&self, now_ms: u64) -> bool {
         self.is_within_reserve() && now_ms >= self.let_go_ms.load(Ordering::Relaxed) + AWAKE_MS
+    }
+
+    /// Whether a worker that were woken would wait on.
+    pub(crate) fn holds_all_workers(&self, now_ms: impl FnOnce() -> u64) -> bool {
+        self.has_waiting_workers() && self.is_full_of_output() && !self.may_let_go(now_ms())
     }
 
     /// Whether workers wait.

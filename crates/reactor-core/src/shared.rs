@@ -4,7 +4,7 @@
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::Socket;
 
@@ -260,22 +260,12 @@ impl Presence {
 
     /// Waits until the last has left.
     pub(crate) fn wait_for_all(&self) {
-        let mut threads = self.lock();
-        while *threads > 0 {
-            threads = self.changed.wait(threads).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(self.changed.wait_while(self.lock(), |threads| *threads > 0));
     }
 
     /// Waits until the last has left, or for so long; says whether the last has left.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        let until = Instant::now() + timeout;
-        let mut threads = self.lock();
-        while *threads > 0 {
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-                return false;
-            };
-            threads = self.changed.wait_timeout(threads, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |threads| *threads > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 }

@@ -148,7 +148,7 @@ impl<D: Clone> Pool<D> {
 
     /// `away`: of those that are awake, how many do not count.
     fn wake_enough(&self, mut queue: MutexGuard<'_, Queue<D>>, away: usize) {
-        if self.shared.is_full() || self.is_held() {
+        if self.shared.is_full() || self.shared.budget.holds_all_workers(|| self.shared.stop.now_ms()) {
             return;
         }
         let work_us = (queue.runs.len() as u64).saturating_mul(self.cost_ns.load(Ordering::Relaxed)) / 1_000;
@@ -168,12 +168,6 @@ impl<D: Clone> Pool<D> {
         for seat in woken {
             self.wake(seat);
         }
-    }
-
-    /// Whether unsent output keeps workers from beginning anything, and it is not time to let one go on.
-    fn is_held(&self) -> bool {
-        let Shared { budget, stop, .. } = &*self.shared;
-        budget.has_waiting_workers() && budget.is_full_of_output() && !budget.may_let_go(stop.now_ms())
     }
 
     fn wake(&self, seat: usize) {

@@ -10,10 +10,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use harness::{
-    Client, Wiring, child_setting, connections, echo, in_a_process_of_its_own, in_each_mode, prefix, serve, until,
+    Client, Wiring, child_setting, connections, echo, in_a_process_of_its_own, in_each_mode, narrow, prefix, serve,
+    until,
 };
 use reactor_core::{Framing, Server};
-use socket2::{Domain, Socket, Type};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -52,10 +52,8 @@ fn resident_bytes() -> usize {
 /// A client that takes little and never reads. No buffer of it counts: those of the system are no part of the process.
 /// With the segments of loopback, 64 KiB each, thousands of them would use up what the system has for TCP (tcp(7), tcp_mem).
 fn connect(address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("descriptors are left");
-    socket.set_recv_buffer_size(16 * KIB).expect("a buffer may be small");
+    let socket = narrow(address);
     socket.set_send_buffer_size(64 * KIB).expect("a buffer may be small");
-    socket.set_tcp_mss(1460).expect("TCP has the option");
     socket.connect(&address.into()).expect("the server accepts");
     socket.set_nonblocking(true).expect("a socket can be");
     socket.into()

@@ -14,7 +14,8 @@ use harness::{
     Client, Events, Gate, Wiring, count, echo, in_each_mode, lines, pattern, prefix, serve, serve_gated, until,
 };
 use reactor_core::{
-    CloseReason, ConnId, Deferred, ErrorKind, Failed, Framing, Handler, Mode, Options, Order, Peer, Reply, Server,
+    CloseReason, ConnId, Deferred, ErrorKind, Failed, Framing, Handle, Handler, Mode, Options, Order, Peer, Reply,
+    Server,
 };
 
 const KIB: usize = 1024;
@@ -43,7 +44,13 @@ const FRAME: usize = 64 * KIB;
 const HOLDERS: usize = 300;
 const ROOM_FOR: usize = 100;
 
-/// A server with memory for 100 whole frames, whose reply says how long the frame was and by what it began.
+/// The reply says by what the frame began, which is its number, and how long it was.
+fn number_and_len(request: &[u8], reply: &mut Reply<'_, Instant>, _server: &Handle) -> Result<(), Failed> {
+    reply.write(&request[4..12]).map_err(|_| Failed)?;
+    reply.write(&(request.len() as u64).to_be_bytes()).map_err(|_| Failed)
+}
+
+/// A server with memory for 100 whole frames.
 fn cramped(wiring: Wiring) -> (Server, Events) {
     serve(
         wiring,
@@ -51,10 +58,7 @@ fn cramped(wiring: Wiring) -> (Server, Events) {
             options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(ROOM_FOR * FRAME).expect("in range");
         },
-        |request, reply, _| {
-            reply.write(&request[4..12]).map_err(|_| Failed)?;
-            reply.write(&(request.len() as u64).to_be_bytes()).map_err(|_| Failed)
-        },
+        number_and_len,
     )
 }
 
@@ -129,10 +133,7 @@ fn a_connection_that_stops_short_of_its_frame_holds_up_nobody_for_ever(wiring: W
             options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(4 * FRAME).expect("in range").set_frame_timeout_ms(300);
         },
-        |request, reply, _| {
-            reply.write(&request[4..12]).map_err(|_| Failed)?;
-            reply.write(&(request.len() as u64).to_be_bytes()).map_err(|_| Failed)
-        },
+        number_and_len,
     );
     let stuck = holders(&server, 12);
     let others: Vec<Client> = (0..12).map(|_| Client::connect(&server)).collect();
@@ -201,10 +202,7 @@ fn whole_frames_are_answered_beside_others_that_hold_all_memory(wiring: Wiring) 
             options.set_framing(prefix(4, false)).expect("in range").set_max_frame_bytes(FRAME).expect("in range");
             options.set_memory_limit_bytes(8 * FRAME).expect("in range").set_frame_timeout_ms(0);
         },
-        |request, reply, _| {
-            reply.write(&request[4..12]).map_err(|_| Failed)?;
-            reply.write(&(request.len() as u64).to_be_bytes()).map_err(|_| Failed)
-        },
+        number_and_len,
     );
     let others: Vec<Client> = (0..OTHERS).map(|_| Client::connect(&server)).collect();
     until("all are there", || server.stats(None).expect("all of them").connections_open == OTHERS as u64);

@@ -115,8 +115,8 @@ impl<H: Handler> EventLoop<H> {
         let budget = &self.shared.budget;
         // One that is answered late, or never, keeps the others waiting for so long and no longer, while there is a
         // reserve for it.
-        let over_ms = self.now_ms.checked_sub(AWAKE_MS).filter(|_| budget.is_within_reserve());
-        let is_late = |since_ms| over_ms.is_some_and(|over_ms| over_ms >= since_ms);
+        let has_reserve = budget.is_within_reserve();
+        let is_late = |since_ms| has_reserve && self.now_ms >= since_ms + AWAKE_MS;
         budget.is_within_margin()
             || last.all(|(last, since_ms)| {
                 self.table.find(last).is_none_or(|entry| {

@@ -26,13 +26,10 @@ impl Client {
         Client::with(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    /// One whose system, as that of the server, takes little that it does not read: what the server's keeps depends on
-    /// how many segments may be under way, and on their size, which is 64 KiB on loopback.
+    /// One of a [`narrow`] socket.
     pub(crate) fn connect_narrow(server: &Handle) -> Client {
         let address: SocketAddr = server.local_address().parse().expect("an address with a port");
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket is made");
-        socket.set_recv_buffer_size(16 * 1024).expect("a buffer may be small");
-        socket.set_tcp_mss(1460).expect("TCP has the option");
+        let socket = narrow(address);
         socket.connect(&address.into()).expect("the server accepts");
         Client::with(socket.into())
     }
@@ -148,4 +145,13 @@ impl Client {
 /// The first bytes, for messages.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(100)]).into_owned()
+}
+
+/// A socket whose system, as that of the server, takes little that it does not read: what the server's keeps depends on how
+/// many segments may be under way, and on their size, which is 64 KiB on loopback.
+pub(crate) fn narrow(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("descriptors are left");
+    socket.set_recv_buffer_size(16 * 1024).expect("a buffer may be small");
+    socket.set_tcp_mss(1460).expect("TCP has the option");
+    socket
 }

@@ -16,7 +16,7 @@ mod service;
 mod tally;
 mod wait;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, narrow};
 pub(crate) use closed::Closed;
 pub(crate) use events::{Event, Events, echo, serve, serve_gated};
 pub(crate) use framings::{count, lines, prefix};
