@@ -27,7 +27,7 @@ const INSTRUCTIONS_TOLERANCE: f64 = 0.03;
 /// Calls of one request.
 const CALLS_TOLERANCE: f64 = 0.1;
 /// With workers it depends on who is awake when; the worst case of one request in flight, as it is here, wakes both.
-const WORKER_CALLS_TOLERANCE: f64 = 2.5;
+const WORKER_CALLS_TOLERANCE: f64 = 1.0;
 
 /// One server under one load.
 struct Case {
